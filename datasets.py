@@ -1,0 +1,138 @@
+"""From encoded sentences to padded batches: data set, batch and batch sampler.
+
+A WCDataset encodes a sentence when it is asked for, unpadded. The batch sampler puts sentences of
+like length together, and `collate` pads them to the longest of their batch. So little is computed
+on pads, and memory grows with the text, not with sentences x longest sentence.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from utils import create_input_tensors
+
+
+class Batch(NamedTuple):
+    """The eight inputs of N sentences, padded with 0 to L words and C characters, <end> included.
+
+    create_input_tensors in utils.py shows each for "dunston checks in".
+    """
+
+    words: torch.Tensor  # (N, L) indices in word_map
+    forward_chars: torch.Tensor  # (N, C) indices in char_map
+    backward_chars: torch.Tensor  # (N, C) the same sentence, read from its end
+    forward_markers: torch.Tensor  # (N, L) positions in forward_chars behind each word
+    backward_markers: torch.Tensor  # (N, L) positions in backward_chars, in word order
+    tags: torch.Tensor  # (N, L) indices into the unrolled m x m scores; -1: not known
+    word_lengths: torch.Tensor  # (N)
+    char_lengths: torch.Tensor  # (N)
+
+    def to(self, device):
+        """The same batch on `device`."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class WCDataset(Dataset):
+    """Sentences of words and characters; item i is sentence i as create_input_tensors encodes it.
+
+    :param words: list of sentences, each a list of words
+    :param tags: the same shape, of tags, or None where they are not known
+    :param word_map, char_map, tag_map: as create_maps gives them
+    :param caseless: look words up in lower case
+    """
+
+    def __init__(self, words, tags, word_map, char_map, tag_map, caseless=True):
+        self.words, self.tags = words, tags
+        self.word_map, self.char_map, self.tag_map = word_map, char_map, tag_map
+        self.caseless = caseless
+
+    def __len__(self):
+        return len(self.words)
+
+    def __getitem__(self, i):
+        return create_input_tensors(
+            self.words[i],
+            None if self.tags is None else self.tags[i],
+            self.word_map,
+            self.char_map,
+            self.tag_map,
+            self.caseless,
+        )
+
+    def char_lengths(self):
+        """(sentences) int64: the characters of each sentence, its spaces and <end> counted."""
+        return torch.tensor([sum(map(len, words)) + len(words) + 1 for words in self.words])
+
+
+def collate(sentences):
+    """Pad encoded sentences to the longest of them.
+
+    :param sentences: list of N items of a WCDataset
+    :return: Batch
+    """
+    *sequences, word_lengths, char_lengths = zip(*sentences, strict=True)
+    return Batch(
+        *(pad_sequence(sequence, batch_first=True) for sequence in sequences),
+        torch.stack(word_lengths),
+        torch.stack(char_lengths),
+    )
+
+
+class LengthBatchSampler(Sampler):
+    """Batches of sentences of like length, in a new random order every epoch.
+
+    The sentences are shuffled and cut into pools; each pool is sorted by length and cut into
+    batches; the batches are shuffled. So which sentences meet in a batch stays random, while
+    padding shrinks:
+
+        in random order       sorted by length
+        a a a . . . .         a a a
+        b b b b b b b         c c c .
+        c c c . . . .                       b b b b b b b
+        d d d d . . .                       d d d d . . .
+
+    The order is a function of (seed, epoch) alone: resuming needs no more than the epoch.
+
+    :param lengths: (sentences) tensor, by which sentences are alike
+    :param batch_size: sentences in a batch; the last may be smaller
+    :param shuffle: False gives all sentences sorted by length, the same in every epoch
+    :param pool_batches: a pool's size, in batches
+    """
+
+    def __init__(self, lengths, batch_size, shuffle, seed=0, pool_batches=100):
+        self.lengths = lengths
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.pool_batches = pool_batches
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        """Choose the order that the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self):
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self):
+        if not self.shuffle:
+            order = self.lengths.argsort(stable=True)
+            yield from (batch.tolist() for batch in order.split(self.batch_size))
+            return
+        generator = torch.Generator().manual_seed((self.seed << 24) + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator)
+        batches = []
+        for pool in order.split(self.batch_size * self.pool_batches):
+            batches += pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)
+        for i in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[i].tolist()
+
+
+def data_loader(dataset, batch_size, shuffle, seed=0):
+    """A DataLoader of Batches; its `batch_sampler` tells which sentences stand in which batch."""
+    sampler = LengthBatchSampler(dataset.char_lengths(), batch_size, shuffle, seed)
+    # Pinned memory lets Batch.to copy to the GPU while the GPU computes.
+    pin_memory = torch.cuda.is_available()
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, pin_memory=pin_memory)

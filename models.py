@@ -1,0 +1,340 @@
+"""LM-LSTM-CRF: the network and its losses.
+
+Liu et al. 2018, "Empower Sequence Labeling with Task-Aware Neural Language Model"
+(arXiv 1709.04109). Read LM_LSTM_CRF.forward first: it tells the whole story, part by part.
+
+Dimensions, named alike everywhere:
+
+    N  sentences in the batch
+    L  words of the longest of them, <end> included
+    C  characters of the longest of them, spaces and <end> included
+    H  states of a character LSTM
+    D  features that the word LSTMs give for each word
+    V  words that the language models can predict
+    m  tags, <start> and <end> included
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from utils import END, START, UNK, random_embeddings
+
+
+class Highway(nn.Module):
+    """Highway layers: each passes part of its input on as it is (paper, section "Highway Layers").
+
+        y = g * relu(W_t x + b_t) + (1 - g) * x,    g = sigmoid(W_g x + b_g)
+
+    The gate g, between 0 and 1 for every feature, chooses between the transformed and the
+    untouched input; the untouched path is also a shortcut for the gradient.
+
+    :param size: number of features, the same before and after
+    :param num_layers: how many such layers in a row
+    """
+
+    def __init__(self, size, num_layers=1, dropout=0.5):
+        super().__init__()
+        self.transforms = nn.ModuleList(nn.Linear(size, size) for _ in range(num_layers))
+        self.gates = nn.ModuleList(nn.Linear(size, size) for _ in range(num_layers))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x):
+        """(..., size) -> (..., size)"""
+        for i, (transform, gate) in enumerate(zip(self.transforms, self.gates, strict=True)):
+            if i > 0:
+                x = self.dropout(x)
+            g = torch.sigmoid(gate(x))
+            x = g * F.relu(transform(x)) + (1 - g) * x
+        return x
+
+
+class BLSTM(nn.Module):
+    """Bidirectional LSTM over padded sentences, without packing.
+
+    Each layer is two LSTMs that read from left to right; one of them is given every sentence
+    reversed within its own length. Pads so always come after the words, where they cannot reach
+    the states that are used. nn.LSTM(bidirectional=True) would start its second direction in the
+    pads, or need packing, which takes PyTorch's slow path on a CPU.
+
+    :param input_dim: features of a word going in
+    :param hidden_dim: features coming out, half of them from each direction
+    """
+
+    def __init__(self, input_dim, hidden_dim, num_layers=1, dropout=0.5):
+        super().__init__()
+        if hidden_dim % 2:
+            raise ValueError(f"expected an even hidden_dim, half a direction, found {hidden_dim}")
+        sizes = [input_dim] + [hidden_dim] * (num_layers - 1)
+        half = hidden_dim // 2
+        self.rightward = nn.ModuleList(nn.LSTM(size, half, batch_first=True) for size in sizes)
+        self.leftward = nn.ModuleList(nn.LSTM(size, half, batch_first=True) for size in sizes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, lengths):
+        """
+        :param x: (N, L, input_dim)
+        :param lengths: (N) words of each sentence
+        :return: (N, L, hidden_dim); what stands behind a sentence's length has no meaning
+        """
+        # Position i holds what stands at length - 1 - i: for 3 words and 2 pads, 2 1 0 3 4.
+        position = torch.arange(x.size(1), device=x.device).expand(x.size(0), -1)  # (N, L)
+        mirrored = lengths.unsqueeze(1) - 1 - position
+        mirrored = torch.where(mirrored >= 0, mirrored, position)
+
+        for i, (rightward, leftward) in enumerate(zip(self.rightward, self.leftward, strict=True)):
+            if i > 0:
+                x = self.dropout(x)
+            forward_states, _ = rightward(x)  # (N, L, hidden_dim / 2)
+            backward_states, _ = leftward(take(x, mirrored))
+            x = torch.cat((forward_states, take(backward_states, mirrored)), dim=2)
+        return x
+
+
+def take(states, positions):
+    """Pick states by position: (N, T, H) and (N, L) -> (N, L, H)."""
+    return states.gather(1, positions.unsqueeze(2).expand(-1, -1, states.size(2)))
+
+
+class CRF(nn.Module):
+    """Scores of all tags at all words: emission plus transition (paper, section "CRF").
+
+        scores[n, k, i, j] = emission[n, k, j] + transition[i, j]
+
+    is the score of tag j at word k of sentence n if tag i stands at the word before.
+
+    :param hidden_dim: features of a word, D
+    :param tagset_size: number of tags, m
+    """
+
+    def __init__(self, hidden_dim, tagset_size):
+        super().__init__()
+        self.emission = nn.Linear(hidden_dim, tagset_size)
+        self.transition = nn.Parameter(torch.zeros(tagset_size, tagset_size))
+
+    def forward(self, features):
+        """(N, L, D) -> (N, L, m, m)"""
+        emission = self.emission(features).unsqueeze(2)  # (N, L, 1, m): whatever tag was before
+        return emission + self.transition
+
+
+class LM_LSTM_CRF(nn.Module):
+    """The tagger, co-trained with two character-level language models (paper, figure 1).
+
+    :param tagset_size: number of tags, m
+    :param charset_size: number of characters in char_map
+    :param vocab_size: number of words in word_map
+    :param lm_vocab_size: number of words that the language models predict, V: the first of word_map
+    :param char_rnn_dim: states of each of the two character LSTMs, H
+    :param word_rnn_dim: features from the word LSTMs, both directions together, D
+    """
+
+    def __init__(
+        self,
+        tagset_size,
+        charset_size,
+        vocab_size,
+        lm_vocab_size,
+        char_emb_dim=30,
+        char_rnn_dim=300,
+        char_rnn_layers=1,
+        word_emb_dim=100,
+        word_rnn_dim=300,
+        word_rnn_layers=1,
+        highway_layers=1,
+        dropout=0.5,
+    ):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+
+        # Characters. The two LSTMs share their embeddings, nothing else.
+        self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
+        char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
+        if char_rnn_layers > 1:
+            char_lstm["dropout"] = dropout
+        self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+        self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+
+        # Language models
+        self.forward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+        self.backward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+        self.forward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+        self.backward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+
+        # Tagger
+        self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
+        self.word_embeddings = nn.Embedding(vocab_size, word_emb_dim)
+        self.word_blstm = BLSTM(
+            word_emb_dim + 2 * char_rnn_dim, word_rnn_dim, word_rnn_layers, dropout
+        )
+        self.crf = CRF(word_rnn_dim, tagset_size)
+        self.apply(initialise)
+
+    def init_word_embeddings(self, embeddings):
+        """Start from given word embeddings, (vocab_size, word_emb_dim)."""
+        with torch.no_grad():
+            self.word_embeddings.weight.copy_(embeddings)
+
+    def fine_tune_word_embeddings(self, fine_tune=True):
+        """Train the word embeddings, or keep them as they are."""
+        self.word_embeddings.weight.requires_grad_(fine_tune)
+
+    def forward(self, batch):
+        """
+        :param batch: Batch, as collate in datasets.py gives it
+        :return: CRF scores (N, L, m, m), and the scores of the forward and of the backward
+            language model, (N, L, V) each, or None outside training, where nobody asks for them
+        """
+        # Characters: each LSTM reads the whole sentence; its state is kept at the end of each word.
+        forward_states = self.read_characters(
+            self.forward_char_lstm, batch.forward_chars, batch.forward_markers
+        )  # (N, L, H)
+        backward_states = self.read_characters(
+            self.backward_char_lstm, batch.backward_chars, batch.backward_markers
+        )  # (N, L, H)
+
+        # Language models: which word comes next, and which came before?
+        forward_lm = backward_lm = None
+        if self.training:
+            forward_lm = self.forward_lm_out(self.dropout(self.forward_lm_highway(forward_states)))
+            backward_lm = self.backward_lm_out(
+                self.dropout(self.backward_lm_highway(backward_states))
+            )
+
+        # Words: what the characters tell, in a form fit for tagging, beside the word's embedding.
+        subwords = self.subword_highway(torch.cat((forward_states, backward_states), dim=2))
+        words = self.dropout(self.word_embeddings(batch.words))
+        words = torch.cat((words, self.dropout(subwords)), dim=2)  # (N, L, word_emb_dim + 2H)
+        features = self.dropout(self.word_blstm(words, batch.word_lengths))  # (N, L, D)
+
+        # CRF: the score of every tag at every word after every tag.
+        return self.crf(features), forward_lm, backward_lm
+
+    def read_characters(self, lstm, chars, markers):
+        """The state of a character LSTM at the end of each word: (N, C) and (N, L) -> (N, L, H).
+
+        The LSTM reads from left to right, and all markers stand before the pads: what it makes of
+        the pads is never seen, so nothing needs to be packed.
+        """
+        states, _ = lstm(self.char_embeddings(chars))  # (N, C, H)
+        return self.dropout(take(states, markers))
+
+
+def initialise(module):
+    """Draw the parameters as the paper does ("Parameter Initialization", after Glorot & Bengio):
+    matrices uniformly from +-sqrt(6 / (rows + columns)), embeddings from +-sqrt(3 / dimensions),
+    biases 0 but for the LSTM's forget gate, 1."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        with torch.no_grad():
+            module.weight.copy_(random_embeddings(*module.weight.shape))
+    elif isinstance(module, nn.LSTM):
+        size = module.hidden_size
+        for name, parameter in module.named_parameters():
+            if "weight" in name:  # four gates one below the other, each a matrix of its own
+                bound = math.sqrt(6 / (size + parameter.size(1)))
+                nn.init.uniform_(parameter, -bound, bound)
+            else:
+                nn.init.zeros_(parameter)
+                if "bias_ih" in name:  # the gates' order is input, forget, cell, output
+                    nn.init.ones_(parameter[size : 2 * size])
+
+
+class LanguageModelLoss(nn.Module):
+    """Mean cross-entropy per predicted word, forward plus backward (paper, equation for J_LM).
+
+    For "dunston checks in", with the marker at the end of each word:
+
+        marker at              dunston   checks    in       <end>
+        forward predicts       checks    in        <end>    -
+        backward predicts      <end>     dunston   checks   -
+
+    :param word_map: as the batches were encoded with
+    :param lm_vocab_size: V; any other word of word_map counts as <unk>
+    """
+
+    def __init__(self, word_map, lm_vocab_size):
+        super().__init__()
+        self.end, self.unk = word_map[END], word_map[UNK]
+        self.lm_vocab_size = lm_vocab_size
+
+    def forward(self, forward_scores, backward_scores, batch):
+        """
+        :param forward_scores, backward_scores: (N, L, V)
+        :param batch: Batch
+        :return: the sum of the two means, ()
+        """
+        words = batch.words.masked_fill(batch.words >= self.lm_vocab_size, self.unk)  # (N, L)
+        end = torch.full_like(words[:, :1], self.end)
+        nothing = -100  # what cross_entropy passes over
+        position = torch.arange(words.size(1), device=words.device)
+        at_word = position < batch.word_lengths.unsqueeze(1) - 1  # neither <end> nor pad
+        following = torch.cat((words[:, 1:], end), dim=1).masked_fill(~at_word, nothing)
+        preceding = torch.cat((end, words[:, :-1]), dim=1).masked_fill(~at_word, nothing)
+        return sum(
+            F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
+            for scores, targets in ((forward_scores, following), (backward_scores, preceding))
+        ) / at_word.sum().clamp(min=1)
+
+
+def outside_words(tag_map):
+    """(m) bool: True for <start> and <end>, the tags that no word may have."""
+    outside = torch.zeros(len(tag_map), dtype=torch.bool)
+    outside[[tag_map[START], tag_map[END]]] = True
+    return outside
+
+
+class ViterbiLoss(nn.Module):
+    """Negative log-likelihood of the gold tag sequences (paper, equation for J_CRF).
+
+        loss = log sum over valid paths exp(score of the path) - score of the gold path
+
+    A path is valid if <start> stands only before the first word and <end> only at the <end> token;
+    whatever score other paths have, they do not count.
+
+    :param tag_map: dict from tag to index; says where <start> and <end> are
+    """
+
+    def __init__(self, tag_map):
+        super().__init__()
+        self.start, self.end = tag_map[START], tag_map[END]
+        self.register_buffer("outside", outside_words(tag_map), persistent=False)
+
+    def forward(self, scores, targets, lengths):
+        """
+        :param scores: (N, L, m, m), as CRF gives them
+        :param targets: (N, L) indices of the gold tags in the unrolled scores,
+            previous tag * m + current tag. A sentence with a target below 0 has a tag that the
+            model does not know; it is left out
+        :param lengths: (N) words of each sentence, <end> included
+        :return: mean over the sentences, ()
+        """
+        within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
+        unrolled = scores.flatten(2)  # (N, L, m * m)
+        gold = unrolled.gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
+        gold = gold.masked_fill(~within, 0).sum(1)  # (N)
+
+        known = ((targets >= 0) | ~within).all(1)
+        losses = (self.log_partition(scores, lengths) - gold).masked_fill(~known, 0)
+        return losses.sum() / known.sum().clamp(min=1)
+
+    def log_partition(self, scores, lengths):
+        """Log of the sum over all valid paths of exp(score): the forward algorithm.
+
+        alpha[n, j] is that sum over the paths which end in tag j at word t. Tag j can follow any
+        tag i, so the next word's is the sum over i of exp(alpha[i] + scores[t, i, j]), in logs.
+
+        :return: (N)
+        """
+        alpha = scores.new_full(scores[:, 0, 0].shape, -math.inf)  # (N, m)
+        alpha[:, self.start] = 0  # before the first word stands <start>
+        at_end = []
+        for t in range(scores.size(1)):
+            alpha = torch.logsumexp(alpha.unsqueeze(2) + scores[:, t], dim=1)  # (N, m)
+            at_end.append(alpha[:, self.end])  # if the sentence ends here
+            alpha = alpha.masked_fill(self.outside, -math.inf)  # if it goes on
+        return torch.stack(at_end, dim=1).gather(1, lengths.unsqueeze(1) - 1).squeeze(1)

@@ -1,0 +1,195 @@
+"""Maps, the eight inputs and embeddings."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from utils import InputError, create_input_tensors, create_maps, load_embeddings, word_index
+
+WORDS = ["dunston", "checks", "in"]
+TAG_MAP = {"<start>": 0, "tag_1": 1, "tag_2": 2, "tag_3": 3, "<end>": 4}
+
+
+def maps_of(*sentences, **keywords):
+    words = [sentence.split() for sentence in sentences]
+    return create_maps(words, [["T"] * len(sentence) for sentence in words], 1, 1, **keywords)
+
+
+# Maps ------------------------------------------------------------------------------------------
+
+
+def test_special_entries():
+    word_map, char_map, tag_map = create_maps([["a", "b"]], [["X", "O"]], 1, 1)
+    assert list(word_map)[:3] == list(char_map)[:3] == ["<pad>", "<end>", "<unk>"]
+    assert tag_map == {"<start>": 0, "O": 1, "X": 2, "<end>": 3}
+    for mapping in (word_map, char_map, tag_map):
+        assert sorted(mapping.values()) == list(range(len(mapping)))
+    assert " " in char_map
+
+
+def test_rare_words_and_characters_are_left_out():
+    words = [["aa", "aa", "aa", "b", "b", "c"]]
+    word_map, char_map, _ = create_maps(words, [["T"] * 6], min_word_freq=2, min_char_freq=6)
+    assert list(word_map)[3:] == ["aa", "b"]  # the most frequent first
+    assert set(list(char_map)[3:]) == {"a", " "}
+
+
+def test_words_lose_their_case_and_characters_keep_it():
+    word_map, char_map, _ = maps_of("Paris paris")
+    assert "paris" in word_map and "Paris" not in word_map
+    assert "P" in char_map and "p" in char_map
+    assert "Paris" in maps_of("Paris", caseless=False)[0]
+
+
+def test_text_that_spells_a_special_word_is_not_that_word():
+    word_map, char_map, tag_map = maps_of("<end> a <pad>")
+    assert sorted(word_map.values()) == list(range(len(word_map)))
+    assert word_index("<END>", word_map) == word_map["<unk>"]
+    words = create_input_tensors(["<pad>", "a"], None, word_map, char_map, tag_map)[0]
+    assert words.tolist() == [word_map["<unk>"], word_map["a"], word_map["<end>"]]
+
+
+@pytest.mark.parametrize("tag", ["<start>", "<end>"])
+def test_reserved_tags_are_refused(tag):
+    with pytest.raises(InputError, match=tag):
+        create_maps([["a"]], [[tag]], 1, 1)
+
+
+def test_same_ids_in_every_process(root, tiny_corpus):
+    program = (
+        "import utils, sys; words, tags = utils.read_words_tags(sys.argv[1]);"
+        "print(utils.create_maps(words, tags, 1, 1))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(tiny_corpus)],
+            cwd=root,
+            env={"PYTHONHASHSEED": hash_seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2", "3")
+    }
+    assert len(outputs) == 1
+
+
+# The eight inputs --------------------------------------------------------------------------------
+
+
+def test_dunston_checks_in():
+    word_map, char_map, _ = maps_of("dunston checks in")
+    inputs = create_input_tensors(WORDS, ["tag_2", "tag_3", "tag_3"], word_map, char_map, TAG_MAP)
+    assert len(inputs) == 8 and all(tensor.dtype == torch.int64 for tensor in inputs)
+    words, forward, backward, forward_markers, backward_markers, tags, length, chars = inputs
+
+    assert words.tolist() == [word_map[word] for word in (*WORDS, "<end>")]
+    assert forward.tolist() == [char_map[c] for c in (*"dunston checks in ", "<end>")]
+    assert backward.tolist() == [char_map[c] for c in (*"ni skcehc notsnud ", "<end>")]
+    assert forward_markers.tolist() == [7, 14, 17, 18]
+    assert backward_markers.tolist() == [17, 9, 2, 18]
+    assert tags.tolist() == [2, 13, 18, 19]
+    assert (tags % len(TAG_MAP)).tolist() == [2, 3, 3, 4]
+    assert length.item() == 4 and chars.item() == 19
+
+
+def test_markers_come_from_word_lengths_not_from_spaces():
+    words = ["New York", "é", " ", "x" * 300]
+    word_map, char_map, tag_map = create_maps([words], [["T"] * 4], 1, 1)
+    _, forward, backward, forward_markers, backward_markers, *_ = create_input_tensors(
+        words, None, word_map, char_map, tag_map
+    )
+    assert forward_markers.tolist() == [8, 10, 12, 313, 314]
+    assert backward_markers.tolist() == [313, 304, 302, 300, 314]
+    characters = {index: char for char, index in char_map.items()}
+    for marker, word in zip(forward_markers.tolist(), words, strict=False):
+        before = "".join(characters[i] for i in forward[:marker].tolist())
+        assert before.endswith(word) and characters[forward[marker].item()] == " "
+    for marker, word in zip(backward_markers.tolist(), words, strict=False):
+        before = "".join(characters[i] for i in backward[:marker].tolist())
+        assert before.endswith(word[::-1]) and characters[backward[marker].item()] == " "
+
+
+def test_unknown_words_characters_and_tags():
+    word_map, char_map, tag_map = maps_of("a b")
+    words, forward, *_, tags, _, _ = create_input_tensors(
+        ["a", "z"], ["T", "other"], word_map, char_map, tag_map
+    )
+    assert words.tolist() == [word_map["a"], word_map["<unk>"], word_map["<end>"]]
+    assert forward[2].item() == char_map["<unk>"]
+    assert tags.tolist() == [0 * 3 + 1, -1, -1]  # neither the unknown tag nor what follows it
+
+
+def test_empty_sentence():
+    word_map, char_map, tag_map = maps_of("a")
+    inputs = create_input_tensors([], [], word_map, char_map, tag_map)
+    assert [tensor.tolist() for tensor in inputs] == [[1], [1], [1], [0], [0], [2], 1, 1]
+
+
+# Embeddings --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def emb_file(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("a 1 2\nnew 3 4\nrare 5 6\na 7 8\n. . . 9 10\n", encoding="utf-8")
+    return str(path)
+
+
+def test_expanded_vocabulary(emb_file):
+    words = [["A", "a", "rare", "b", "b"]]
+    word_map, _, _ = create_maps(words, [["T"] * 5], min_word_freq=2, min_char_freq=1)
+    before = dict(word_map)
+    embeddings, expanded, lm_vocab_size = load_embeddings(emb_file, word_map, expand_vocab=True)
+    assert word_map == before  # the map that was given is left alone
+    assert list(expanded)[: len(before)] == list(before)  # in-corpus words come first
+    assert lm_vocab_size == len(before)
+    assert embeddings.shape == (len(expanded), 2) and embeddings.dtype == torch.float32
+    for word, vector in {"A": [1, 2], "new": [3, 4], "Rare": [5, 6], ". . .": [9, 10]}.items():
+        assert embeddings[word_index(word, expanded)].tolist() == vector
+    assert embeddings[expanded["<pad>"]].tolist() == [0, 0]
+    bound = (3 / 2) ** 0.5
+    for word in ("<unk>", "<end>", "b"):
+        row = embeddings[expanded[word]]
+        assert row.abs().max() <= bound and row.any()
+
+
+def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
+    word_map, _, _ = maps_of("a b")
+    embeddings, same_map, lm_vocab_size = load_embeddings(emb_file, word_map, expand_vocab=False)
+    assert same_map == word_map and lm_vocab_size == len(word_map) == len(embeddings)
+    assert embeddings[word_map["a"]].tolist() == [1, 2]  # the first of duplicates
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a 1 2\nb 1\n", "line 2: expected a word and 2 numbers, found 2 fields"),
+        ("a 1 2\nb 1 x\n", "line 2: expected numbers, found: .*'x'"),
+        ("a 1 2\nb 1 nan\n", "line 2: expected finite numbers"),
+        ("zzz 1 2\n", "found none"),
+    ],
+)
+def test_bad_embeddings(tmp_path, text, message):
+    path = tmp_path / "vectors.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        load_embeddings(str(path), maps_of("a b")[0], expand_vocab="zzz" not in text)
+
+
+def test_glove_covers_real_words(real_data):
+    from utils import read_words_tags
+
+    words, tags = read_words_tags(real_data / "ncbi_disease" / "train.txt")
+    word_map, _, _ = create_maps(words, tags, 5, 1)
+    glove = real_data / "glove" / "glove.6B.50d.top9163.txt"
+    embeddings, expanded, lm_vocab_size = load_embeddings(str(glove), word_map)
+    assert embeddings.shape == (len(expanded), 50)
+    assert lm_vocab_size == len(word_map) < len(expanded)
+    with open(glove, encoding="utf-8") as file:
+        for line in file:
+            word, *numbers = line.rstrip("\n").split(" ")
+            expected = torch.tensor(list(map(float, numbers)))
+            assert torch.equal(embeddings[expanded[word]], expected)

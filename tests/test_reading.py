@@ -1,0 +1,129 @@
+"""read_words_tags: every layout, nothing dropped, errors that say where."""
+
+import pytest
+
+from utils import InputError, read_words_tags
+
+
+def write(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "corpus.txt"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_conll2003_skips_docstart_and_takes_the_last_column(tmp_path):
+    path = write(
+        tmp_path,
+        "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n"
+        "-DOCSTART- -X- O O\n\nPeter NNP B-NP B-PER\n",
+    )
+    assert read_words_tags(path) == ([["EU", "rejects"], ["Peter"]], [["B-ORG", "O"], ["B-PER"]])
+    assert read_words_tags(path, 0, 1)[1] == [["NNP", "VBZ"], ["NNP"]]
+    assert read_words_tags(path, 0, -2)[1] == [["B-NP", "B-VP"], ["B-NP"]]
+
+
+def test_docstart_separates_sentences_even_without_blank_lines(tmp_path):
+    path = write(tmp_path, "a O\n-DOCSTART- O\nb O\n")
+    assert read_words_tags(path)[0] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", "   "])
+def test_separators(tmp_path, separator):
+    path = write(tmp_path, f"EU{separator}B-ORG\nrejects{separator}O\n")
+    assert read_words_tags(path) == ([["EU", "rejects"]], [["B-ORG", "O"]])
+
+
+def test_bom_crlf_and_no_newline_at_the_end(tmp_path):
+    path = write(tmp_path, "\ufeffEU B-ORG\r\nrejects O\r\n\r\n \t\r\ncalls O")
+    assert read_words_tags(path) == ([["EU", "rejects"], ["calls"]], [["B-ORG", "O"], ["O"]])
+
+
+def test_hash_is_a_word_outside_conllu(tmp_path):
+    path = write(tmp_path, "# O\n1 O\n\n# O\n")
+    assert read_words_tags(path)[0] == [["#", "1"], ["#"]]
+
+
+def test_only_line_feeds_end_lines(tmp_path):
+    path = write(tmp_path, "a\u2028b O\nc\x0bd\u00a0e O\n")
+    assert read_words_tags(path)[0] == [["a\u2028b", "c\x0bd\u00a0e"]]
+
+
+CONLLU = (
+    "# sent_id = 1\n# text = I can't # it.\n"
+    "1\tI\tI\tPRON\tPRP\t_\t2\tnsubj\t_\t_\n"
+    "2-3\tcan't\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "2\tca\tcan\tAUX\tMD\t_\t4\taux\t_\t_\n"
+    "3\tn't\tnot\tPART\tRB\t_\t4\tadvmod\t_\t_\n"
+    "3.1\tdo\tdo\tVERB\tVB\t_\t_\t_\t_\t_\n"
+    "4\t#\t#\tSYM\tSYM\t_\t0\troot\t_\t_\n"
+    "5\tNew York\tNew York\tPROPN\tNNP\t_\t4\tobj\t_\t_\n\n"
+)
+
+
+def test_conllu(tmp_path):
+    path = write(tmp_path, CONLLU * 2)
+    words, tags = read_words_tags(path, word_column=1, tag_column=3)
+    assert words == [["I", "ca", "n't", "#", "New York"]] * 2
+    assert tags == [["PRON", "AUX", "PART", "SYM", "PROPN"]] * 2
+
+
+def test_conllu_token_numbers_are_not_words(tmp_path):
+    with pytest.raises(InputError, match="word_column = 1"):
+        read_words_tags(write(tmp_path, CONLLU))
+
+
+def test_no_sentence_is_dropped_or_cut(tmp_path):
+    lengths = [1, 300, 2, 5000, 1]
+    text = "\n".join("".join(f"w{i} T\n" for i in range(length)) for length in lengths)
+    words, tags = read_words_tags(write(tmp_path, text))
+    assert [len(sentence) for sentence in words] == lengths
+    assert [len(sentence) for sentence in tags] == lengths
+
+
+@pytest.mark.parametrize(
+    "text, columns, message",
+    [
+        ("a O\nb\n", (0, -1), r"corpus.txt, line 2: expected 2 columns .* found 1: 'b'"),
+        ("a O\nb X O\n", (0, -1), r"line 2: expected 2 columns .* found 3"),
+        ("a O\n", (0, 3), r"line 1: .* column 3, found 2 columns"),
+        ("a\n", (0, -1), r"line 1: .* found 1 columns"),
+        ("a O\n", (1, -1), r"line 1: expected a word in column 1 and its tag in column -1"),
+        ("\n \n", (0, -1), r"expected at least one sentence, found none"),
+        ("", (0, -1), r"expected at least one sentence, found none"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, text, columns, message):
+    with pytest.raises(InputError, match=message):
+        read_words_tags(write(tmp_path, text), *columns)
+
+
+def test_not_utf8_names_the_line(tmp_path):
+    path = write(tmp_path, "a O\ncaf\xe9 O\n", encoding="latin-1")
+    with pytest.raises(InputError, match="line 2: expected UTF-8 text, found the byte 0xe9"):
+        read_words_tags(path)
+
+
+def test_missing_file_is_an_oserror(tmp_path):
+    with pytest.raises(OSError):
+        read_words_tags(tmp_path / "nothing.txt")
+
+
+def test_equal_words_are_one_object(tmp_path):
+    words, tags = read_words_tags(write(tmp_path, "hotel-x B-LOC\n\nhotel-x B-LOC\n"))
+    assert words[0][0] is words[1][0] and tags[0][0] is tags[1][0]
+
+
+def test_real_data_counts(real_data):
+    expected = {  # sentences in train, dev and test, as published
+        "wnut17": (3394, 1009, 1287),
+        "ncbi_disease": (5424, 923, 940),
+        "ud_english_ewt": (12544, 2001, 2077),
+    }
+    for folder, counts in expected.items():
+        for split, count in zip(("train", "dev", "test"), counts, strict=True):
+            path = real_data / folder / f"{split}.txt"
+            words, tags = read_words_tags(path)
+            assert len(words) == count
+            lines = path.read_text(encoding="utf-8").split("\n")
+            assert sum(map(len, words)) == sum(1 for line in lines if line.strip())
+            assert list(map(len, words)) == list(map(len, tags))

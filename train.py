@@ -1,0 +1,381 @@
+"""Train an LM-LSTM-CRF tagger, resume its training, or score a checkpoint.
+
+    python train.py
+
+Set the constants below first, or leave them: as they are, they train a tagger of named entities
+on the sample corpus. A notebook can set them too:
+
+    import train
+    train.epochs = 2
+    train.main()
+
+The method is that of Liu et al. 2018 (arXiv 1709.04109): two language models and the tagger are
+trained together, by summing their losses.
+"""
+
+import collections
+import math
+import os
+import time
+import uuid
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from datasets import WCDataset, data_loader
+from inference import predict, restore_model
+from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
+from utils import (
+    CHECKPOINT_FORMAT,
+    END,
+    START,
+    InputError,
+    are_spans,
+    create_maps,
+    default_device,
+    keep_aside,
+    load_checkpoint,
+    load_embeddings,
+    read_words_tags,
+    run_script,
+    save_checkpoint,
+    scores,
+)
+
+# Data --------------------------------------------------------------------------------------------
+train_file = "data/train.txt"
+val_file = "data/valid.txt"  # decides which epoch is best, and when to stop
+test_file = "data/test.txt"  # scored once, at the end; None: not at all
+word_column = 0  # counted from 0; in CoNLL-U files 1
+tag_column = -1  # the last, entities; in data/ 1 are parts of speech, 2 chunks; in CoNLL-U 3 or 4
+emb_file = None  # path of a GloVe text file; None: word embeddings are trained from scratch.
+# A checkpoint holds its embeddings: resuming does not read the file again
+min_word_freq = 2  # rarer words are <unk>; 5 with emb_file, which knows them
+min_char_freq = 2  # rarer characters are <unk>, so that <unk> has something to learn from
+caseless = True  # look words up in lower case, as GloVe does; characters always keep their case
+expand_vocab = True  # look words up that only emb_file knows, too
+
+# Model -------------------------------------------------------------------------------------------
+char_emb_dim = 30  # all sizes are the paper's
+char_rnn_dim = 300  # of each direction
+char_rnn_layers = 1
+word_emb_dim = 100  # with emb_file, the file decides
+word_rnn_dim = 300  # of both directions together
+word_rnn_layers = 1
+highway_layers = 1  # at each of the three places
+dropout = 0.5  # the paper's code has 0.55 in its examples
+fine_tune_word_embeddings = False  # with emb_file: to move the vectors of the words in training
+# parts them from all others. Without emb_file, embeddings are always trained
+
+# Training ----------------------------------------------------------------------------------------
+batch_size = 10  # sentences
+eval_batch_size = 32  # sentences; changes speed and memory, no score
+lr = 0.015  # paper's value, for SGD with momentum ...
+lr_decay = 0.05  # ... in epoch e, counted from 0, it is lr / (1 + lr_decay * e)
+momentum = 0.9  # paper's value
+grad_clip = 5.0  # longest gradient allowed, against the steps that explode in LSTMs; None: any
+epochs = 200  # at most; in all, those before resuming included. 0: only score the checkpoint
+patience = 15  # stop after so many epochs without a better validation score; paper's code: 15
+criterion = "macro_f1"  # the score that decides: "macro_f1", "entity_f1" (spans only), "accuracy"
+seed = 1
+
+# Checkpoint --------------------------------------------------------------------------------------
+checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
+last_file = "last_checkpoint.pt"  # written after every epoch; resume from it
+best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
+
+MODEL_ARGUMENTS = """char_emb_dim char_rnn_dim char_rnn_layers word_emb_dim word_rnn_dim
+    word_rnn_layers highway_layers dropout""".split()
+
+
+def main():
+    """Train as the constants say, then score the best epoch on the test data.
+
+    :return: dict of scores, as `scores` in utils.py gives them: those of the best epoch on
+        test_file, or on val_file if there is no test_file
+    """
+    if checkpoint is None and epochs == 0:
+        raise InputError(
+            "epochs = 0 scores a checkpoint: expected `checkpoint` to be set, found None"
+        )
+    torch.manual_seed(seed)
+    device = default_device()
+    print(f"Running on {device} with PyTorch {torch.__version__}")
+
+    # The data, and a model: a new one, or the checkpoint's.
+    train_data = read(train_file, word_column, tag_column) if epochs > 0 else ([], [])
+    val_data = read(val_file, word_column, tag_column)
+    if checkpoint is None:
+        state, model = new_run(*train_data, emb_file, model_settings())
+    else:
+        state, model = resume_run(checkpoint, model_settings(), dropout)
+    check_criterion(criterion, state["tag_map"])
+    model.to(device)
+    train_loader = data_loader(encode(train_data, state), batch_size, shuffle=True, seed=seed)
+    val_set = encode(val_data, state)
+    report_unknown_tags(val_file, val_set)
+
+    # What is minimised, and how.
+    lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
+    viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(parameters, lr=lr, momentum=momentum)
+    if checkpoint is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        set_rng_states(state["rng"])
+
+    first_epoch = state["epoch"]
+    for epoch in range(first_epoch, epochs):
+        if state["epochs_since_best"] >= patience:
+            print(f"Stopped: no better {criterion} for {state['epochs_since_best']} epochs")
+            break
+        begin = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = lr / (1 + lr_decay * epoch)
+        train_loader.batch_sampler.set_epoch(epoch)
+        losses = train_epoch(
+            model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, f"Epoch {epoch + 1}"
+        )
+        predicted, val_loss = predict(
+            model, val_set, eval_batch_size, viterbi_loss, f"Epoch {epoch + 1}, validation"
+        )
+        result = scores(val_set.tags, predicted)
+
+        improved = result[criterion] > state["best_score"]
+        state["epoch"] = epoch + 1
+        state["best_score"] = max(result[criterion], state["best_score"])
+        state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
+        state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), rng=rng_states())
+        if epoch == first_epoch:
+            keep_other_runs((best_file, last_file), state["run"], first_epoch)
+        # The best first: after a crash between the two, resuming the last finds the best again.
+        for path in [best_file, last_file] if improved else [last_file]:
+            save_checkpoint(path, state)
+        print(
+            f"epoch {epoch + 1:3} of {epochs}, {time.perf_counter() - begin:.1f} s: "
+            f"loss {losses[0]:.3f} (language models) + {losses[1]:.3f} (tags), "
+            f"validation {val_loss:.3f}; {summary(result)}{' *' * improved}"
+        )
+
+    # The best epoch, or the checkpoint as it is if no epoch was trained.
+    if state["epoch"] > first_epoch and is_of_run(best_file, state["run"]):
+        state = load_checkpoint(best_file)
+        model.load_state_dict(state["model"])
+    print(f"The model of epoch {state['epoch']}:")
+    result = score_file(model, val_file, val_set, eval_batch_size)
+    if test_file is not None:
+        test_set = encode(read(test_file, word_column, tag_column), state)
+        report_unknown_tags(test_file, test_set)
+        result = score_file(model, test_file, test_set, eval_batch_size)
+    return result
+
+
+# ------------------------------------------------------------------------------------------------
+# Setting up a run
+# ------------------------------------------------------------------------------------------------
+
+
+def read(path, word_column, tag_column):
+    """The words and tags of a file, and a line that says how many."""
+    words, tags = read_words_tags(path, word_column, tag_column)
+    print(f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words")
+    return words, tags
+
+
+def model_settings():
+    """The constants that a checkpoint's model depends on: they cannot change on resuming."""
+    return dict(
+        word_column=word_column,
+        tag_column=tag_column,
+        min_word_freq=min_word_freq,
+        min_char_freq=min_char_freq,
+        caseless=caseless,
+        expand_vocab=expand_vocab,
+        char_emb_dim=char_emb_dim,
+        char_rnn_dim=char_rnn_dim,
+        char_rnn_layers=char_rnn_layers,
+        word_emb_dim=word_emb_dim,
+        word_rnn_dim=word_rnn_dim,
+        word_rnn_layers=word_rnn_layers,
+        highway_layers=highway_layers,
+        dropout=dropout,
+        fine_tune_word_embeddings=fine_tune_word_embeddings or emb_file is None,
+    )
+
+
+def new_run(words, tags, emb_file, settings):
+    """A new model for the training data.
+
+    :return: state, a dict with what a checkpoint holds, and the model
+    """
+    word_map, char_map, tag_map = create_maps(
+        words, tags, settings["min_word_freq"], settings["min_char_freq"], settings["caseless"]
+    )
+    lm_vocab_size = len(word_map)
+    model_arguments = {name: settings[name] for name in settings if name in MODEL_ARGUMENTS}
+    if emb_file is not None:
+        embeddings, word_map, _ = load_embeddings(emb_file, word_map, settings["expand_vocab"])
+        model_arguments["word_emb_dim"] = embeddings.size(1)
+    model_arguments.update(
+        tagset_size=len(tag_map),
+        charset_size=len(char_map),
+        vocab_size=len(word_map),
+        lm_vocab_size=lm_vocab_size,
+    )
+    model = LM_LSTM_CRF(**model_arguments)
+    if emb_file is not None:
+        model.init_word_embeddings(embeddings)
+    model.fine_tune_word_embeddings(settings["fine_tune_word_embeddings"])
+    print(
+        f"New run: {lm_vocab_size:,} words and {len(word_map) - lm_vocab_size:,} more of emb_file, "
+        f"{len(char_map)} characters, {len(tag_map) - 2} tags, "
+        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters"
+    )
+    state = dict(
+        format=CHECKPOINT_FORMAT,
+        run=uuid.uuid4().hex,  # tells this run's files from another's
+        settings=settings,
+        model_arguments=model_arguments,
+        word_map=word_map,
+        char_map=char_map,
+        tag_map=tag_map,
+        epoch=0,  # how many are finished
+        best_score=-1.0,
+        epochs_since_best=0,
+    )
+    return state, model
+
+
+def resume_run(path, settings, dropout):
+    """The state and the model of a checkpoint, to go on from.
+
+    :raises InputError: a constant that the model depends on is not what it was
+    """
+    state = load_checkpoint(path)
+    for name, value in settings.items():
+        if value != state["settings"][name] and name != "dropout":
+            raise InputError(
+                f"{path} was trained with {name} = {state['settings'][name]!r}: "
+                f"expected the same to resume it, found {value!r}"
+            )
+    state["model_arguments"]["dropout"] = dropout
+    model = restore_model(state)
+    model.fine_tune_word_embeddings(settings["fine_tune_word_embeddings"])
+    print(f"Resuming {path} after epoch {state['epoch']}; best score {state['best_score']:.4f}")
+    return state, model
+
+
+def is_of_run(path, run, epoch=math.inf):
+    """Whether `path` is a checkpoint of this run, and not from after `epoch`."""
+    try:
+        state = load_checkpoint(path)
+    except (InputError, OSError):
+        return False
+    return state["run"] == run and state["epoch"] <= epoch
+
+
+def keep_other_runs(paths, run, epoch):
+    """Rename the files that this run did not write, or that are ahead of where it resumed."""
+    for path in paths:
+        if os.path.exists(path) and not is_of_run(path, run, epoch):
+            print(f"{path} holds other work: kept as {keep_aside(path)}")
+
+
+def encode(data, state):
+    """WCDataset of (words, tags), with a run's maps."""
+    maps = state["word_map"], state["char_map"], state["tag_map"]
+    return WCDataset(*data, *maps, caseless=state["settings"]["caseless"])
+
+
+def check_criterion(criterion, tag_map):
+    """:raises InputError: `criterion` is no score, or not one that these tags have"""
+    known = ["macro_f1", "accuracy"] + ["entity_f1"] * are_spans(set(tag_map) - {START, END})
+    if criterion not in known:
+        raise InputError(f"criterion: expected one of {', '.join(known)}, found {criterion!r}")
+
+
+def report_unknown_tags(path, dataset):
+    """Say which tags of a file training never had."""
+    counts = collections.Counter(tag for tags in dataset.tags for tag in tags)
+    unknown = [f"{tag} ({count})" for tag, count in counts.items() if tag not in dataset.tag_map]
+    if unknown:
+        print(
+            f"{path}: tags that train_file does not have count as wrong, and their sentences are "
+            f"left out of the loss: {', '.join(sorted(unknown))}"
+        )
+
+
+# ------------------------------------------------------------------------------------------------
+# An epoch
+# ------------------------------------------------------------------------------------------------
+
+
+def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, description):
+    """Train on every sentence once.
+
+    :return: mean language model loss and mean Viterbi loss
+    """
+    model.train()
+    device = next(model.parameters()).device
+    totals, sentences = torch.zeros(2, device=device), 0
+    bar = tqdm(loader, desc=description, leave=False, mininterval=0.5)
+    for step, batch in enumerate(bar, 1):
+        batch = batch.to(device)
+        crf_scores, forward_lm_scores, backward_lm_scores = model(batch)
+        lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
+        crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
+
+        optimizer.zero_grad()
+        (lm + crf).backward()
+        if grad_clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
+        optimizer.step()
+
+        totals += torch.stack((lm, crf)).detach() * len(batch.words)
+        sentences += len(batch.words)
+        if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
+            lm_mean, crf_mean = (totals / sentences).tolist()
+            bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}", refresh=False)
+    return lm_mean, crf_mean
+
+
+def score_file(model, path, dataset, batch_size):
+    """Print how well the model tags a file; :return: dict of scores"""
+    predicted, _ = predict(model, dataset, batch_size, description=path)
+    result = scores(dataset.tags, predicted)
+    print(f"{path}: {summary(result)}")
+    for kind, of_kind in result.get("types", {}).items():
+        print(
+            f"    {kind:12} precision {of_kind['precision']:7.2%}  recall {of_kind['recall']:7.2%}"
+            f"  F1 {of_kind['f1']:7.2%}  ({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
+        )
+    return result
+
+
+def summary(result):
+    """The scores in a few words."""
+    line = f"accuracy {result['accuracy']:.2%}, macro F1 {result['macro_f1']:.2%}"
+    if "entity_f1" in result:
+        line += (
+            f", entity F1 {result['entity_f1']:.2%} (precision {result['precision']:.2%}, "
+            f"recall {result['recall']:.2%})"
+        )
+    return line
+
+
+def rng_states():
+    """Where the random number generators stand: dropout draws from them."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_rng_states(states):
+    """Put the random number generators where they stood."""
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,480 @@
+"""Reading, encoding, embeddings, scores and checkpoint files: all that surrounds the model.
+
+In the order in which a run needs them:
+
+    read_words_tags       a column file        -> words and tags of every sentence
+    create_maps           words and tags       -> word_map, char_map, tag_map
+    load_embeddings       a GloVe text file    -> the embedding matrix, word_map expanded
+    create_input_tensors  one sentence         -> the model's eight inputs
+    scores                gold and predicted   -> accuracy, macro F1, entity F1
+    save_checkpoint, load_checkpoint           -> everything a run is, in one file
+
+The sentence "dunston checks in" is the example throughout.
+"""
+
+import array
+import collections
+import itertools
+import math
+import os
+import re
+import sys
+
+import torch
+
+PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
+CHECKPOINT_FORMAT = 1
+
+
+class InputError(ValueError):
+    """What came from outside is wrong: its message is a sentence for the user, not a bug report."""
+
+
+def run_script(main):
+    """Run a script's `main`; bad input becomes one line on stderr and exit status 1.
+
+    Every other exception is a programming error and keeps its traceback.
+    """
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    except OSError as error:
+        sys.exit(
+            f"Error: {error.filename}: {error.strerror}" if error.filename else f"Error: {error}"
+        )
+
+
+def default_device():
+    """CUDA when there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# ------------------------------------------------------------------------------------------------
+# Reading column files
+# ------------------------------------------------------------------------------------------------
+
+
+def _decoded_lines(path):
+    """Yield (line number, line without its end) of a UTF-8 file; a BOM is dropped."""
+    # Binary lines end at \n alone. Text mode would also end them at characters such as U+2028,
+    # which do occur inside tokens, and could not say which line is not UTF-8.
+    with open(path, "rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, line {number}: expected UTF-8 text, found the byte "
+                    f"0x{raw[error.start]:02x} at position {error.start + 1}"
+                ) from None
+            yield number, line.rstrip("\r\n")
+
+
+def _columns(line):
+    """Split a line at tabs if it has any (words may then hold spaces), else at runs of spaces."""
+    return line.split("\t") if "\t" in line.strip(" \t") else line.strip(" \t").split(" ")
+
+
+def _is_conllu(path):
+    """CoNLL-U: ten tab-separated columns, the first a token number, a range or an empty node."""
+    for _, line in _decoded_lines(path):
+        if line.strip(" \t") and not line.startswith("#"):
+            columns = line.split("\t")
+            return len(columns) == 10 and re.fullmatch(r"\d+([-.]\d+)?", columns[0]) is not None
+    return False
+
+
+def read_words_tags(path, word_column=0, tag_column=-1):
+    """Read the sentences of a column file: one word a line, a blank line after each sentence.
+
+    CoNLL-2003, CoNLL-2000, two columns and CoNLL-U are all read, separated by tabs or spaces.
+    `-DOCSTART-` lines are skipped and, in CoNLL-U, comments, multiword ranges (3-4) and empty
+    nodes (5.1). Elsewhere a `#` is a word. No sentence is dropped or cut.
+
+    :param path: the file, UTF-8, with or without a BOM, lines ending in LF or CRLF
+    :param word_column: which column is the word, counted from 0, or from the end if negative
+    :param tag_column: which column is the tag, likewise; -1 is the last
+    :return: words, tags: two lists with a list of strings for every sentence
+    :raises InputError: what is wrong in which line
+    :raises OSError: the file cannot be read
+    """
+    conllu = _is_conllu(path)
+    if conllu and word_column == 0:
+        raise InputError(
+            f"{path}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1 "
+            "(and tag_column = 3 for UPOS or 4 for XPOS), found word_column = 0"
+        )
+    words, tags = [], []
+    sentence_words, sentence_tags = [], []
+    width = None  # the number of columns, the same in every line
+
+    def end_sentence():
+        if sentence_words:
+            words.append(sentence_words.copy())  # a copy is as long as its sentence, no longer
+            tags.append(sentence_tags.copy())
+            sentence_words.clear()
+            sentence_tags.clear()
+
+    for number, line in _decoded_lines(path):
+        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+            end_sentence()
+            continue
+        if conllu and (line.startswith("#") or re.match(r"\d+[-.]\d+\t", line)):
+            continue
+        columns = [column for column in _columns(line) if column or conllu]
+        if width is None:
+            width = len(columns)
+            named = {
+                column % width for column in (word_column, tag_column) if -width <= column < width
+            }
+            if len(named) < 2:
+                raise InputError(
+                    f"{path}, line {number}: expected a word in column {word_column} and its tag in "
+                    f"column {tag_column}, found {width} columns: {line!r}"
+                )
+        if len(columns) != width:
+            raise InputError(
+                f"{path}, line {number}: expected {width} columns as in the lines before, "
+                f"found {len(columns)}: {line!r}"
+            )
+        # A word that occurs a million times is kept once: memory grows with the vocabulary.
+        sentence_words.append(sys.intern(columns[word_column]))
+        sentence_tags.append(sys.intern(columns[tag_column]))
+    end_sentence()
+    if not words:
+        raise InputError(f"{path}: expected at least one sentence, found none")
+    return words, tags
+
+
+# ------------------------------------------------------------------------------------------------
+# Maps: from words, characters and tags to indices
+# ------------------------------------------------------------------------------------------------
+
+
+def _index_by_frequency(counts, min_freq):
+    """{<pad>: 0, <end>: 1, <unk>: 2, the most frequent: 3, ...}; ties in alphabetical order."""
+    frequent = sorted((-count, entry) for entry, count in counts.items() if count >= min_freq)
+    special = (PAD, END, UNK)
+    entries = [*special, *(entry for _, entry in frequent if entry not in special)]
+    return {entry: index for index, entry in enumerate(entries)}
+
+
+def create_maps(words, tags, min_word_freq=5, min_char_freq=1, caseless=True):
+    """Number the words, characters and tags of the training data.
+
+    Give it the training data alone: what only validation or test know must stay unknown.
+    The same data gives the same numbers in every run.
+
+    :param words: list of sentences, each a list of words
+    :param tags: the same shape, of tags
+    :param min_word_freq: words that occur fewer times have no entry: they are read as <unk>
+    :param min_char_freq: likewise for characters
+    :param caseless: count words in lower case; characters always keep their case
+    :return: word_map, char_map, tag_map: dicts from a string to its index. word_map and char_map
+        begin with <pad>, <end>, <unk>; tag_map has <start> first and <end> last
+    :raises InputError: a tag is spelled <start> or <end>
+    """
+    word_counts, char_counts, tag_set = collections.Counter(), collections.Counter(), set()
+    for sentence_words, sentence_tags in zip(words, tags, strict=True):
+        word_counts.update(map(str.lower, sentence_words) if caseless else sentence_words)
+        for word in sentence_words:
+            char_counts.update(word)
+        char_counts[" "] += len(sentence_words)  # a space follows every word
+        tag_set.update(sentence_tags)
+    if reserved := tag_set & {START, END}:
+        raise InputError(f"expected tags other than {START} and {END}, found {min(reserved)}")
+    tag_map = {tag: index for index, tag in enumerate([START, *sorted(tag_set), END])}
+    return (
+        _index_by_frequency(word_counts, min_word_freq),
+        _index_by_frequency(char_counts, min_char_freq),
+        tag_map,
+    )
+
+
+def word_index(word, word_map, caseless=True):
+    """The index by which a word is looked up; <unk>'s for words that word_map does not have."""
+    key = word.lower() if caseless else word
+    # Text may spell "<end>": a word like any other, not the token that we append.
+    return word_map[UNK] if key in (PAD, END, UNK) else word_map.get(key, word_map[UNK])
+
+
+def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True):
+    """Encode one sentence into the eight inputs of the model, unpadded.
+
+    For "dunston checks in" with the tags tag_2 tag_3 tag_3, L = 4 words and C = 19 characters,
+    <end> included:
+
+        words             dunston checks in <end>                    (L)
+        forward_chars     d u n s t o n _ c h e c k s _ i n _ <end>  (C)  _ is a space
+        backward_chars    n i _ s k c e h c _ n o t s n u d _ <end>  (C)
+        forward_markers   7 14 17 18    where each word ends         (L)
+        backward_markers  17 9 2 18     the same, in word order      (L)
+        tags              2 13 18 19    previous * m + current       (L)
+        word_length       4                                          ()
+        char_length       19                                         ()
+
+    :param words: list of words
+    :param tags: list of as many tags, or None where they are not known
+    :return: tuple of eight int64 tensors. A target in `tags` is -1 where the tag, or the one
+        before it, is not in tag_map or not given
+    """
+    word_ids = [word_index(word, word_map, caseless) for word in words] + [word_map[END]]
+
+    unk, space, end = char_map[UNK], char_map.get(" ", char_map[UNK]), char_map[END]
+    spelled = [[char_map.get(char, unk) for char in word] for word in words]
+    forward_chars = [char for word in spelled for char in (*word, space)] + [end]
+    backward_chars = [char for word in reversed(spelled) for char in (*reversed(word), space)]
+    backward_chars.append(end)
+
+    # Counted, not searched for: a word may itself hold a space.
+    forward_markers, backward_markers = [], []
+    last = len(forward_chars) - 1  # position of <end> in both directions
+    begin = 0
+    for word in spelled:
+        backward_markers.append(last - 1 - begin)
+        begin += len(word) + 1
+        forward_markers.append(begin - 1)
+
+    if tags is None:
+        targets = [-1] * (len(words) + 1)
+    else:
+        path = [START, *tags, END]
+        targets = [
+            tag_map[previous] * len(tag_map) + tag_map[current]
+            if previous in tag_map and current in tag_map
+            else -1
+            for previous, current in itertools.pairwise(path)
+        ]
+
+    inputs = (
+        word_ids,
+        forward_chars,
+        backward_chars,
+        forward_markers + [last],
+        backward_markers + [last],
+        targets,
+        len(words) + 1,
+        len(forward_chars),
+    )
+    return tuple(torch.tensor(values) for values in inputs)
+
+
+# ------------------------------------------------------------------------------------------------
+# Word embeddings
+# ------------------------------------------------------------------------------------------------
+
+
+def load_embeddings(emb_file, word_map, expand_vocab=True):
+    """Read pre-trained word vectors in GloVe's text format: a word and its numbers in every line.
+
+    With `expand_vocab`, words of the file that word_map lacks are added behind its own. A word
+    too rare in the corpus for an entry of its own so gets its vector back, in training as in
+    inference. The words that were there before come first and stay the language models'
+    vocabulary: there is no use in learning to predict words that training never shows.
+
+    Rows without a vector (<unk>, <end>, words that the file lacks) are drawn uniformly from
+    +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero.
+
+    :param emb_file: path of the file, UTF-8
+    :param word_map: dict from word to index, as create_maps gives it
+    :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
+        lm_vocab_size, the number of entries before expansion
+    :raises InputError: a line has the wrong number of fields, or one that is not a number
+    :raises OSError: the file cannot be read
+    """
+    word_map, lm_vocab_size = dict(word_map), len(word_map)
+    rows, values, seen, dim = [], array.array("f"), set(), None
+    for number, line in _decoded_lines(emb_file):
+        if dim is None:
+            dim = len(line.split(" ")) - 1
+        fields = line.rsplit(" ", dim)  # from the right: a few of GloVe's tokens hold spaces
+        if dim < 1 or len(fields) != dim + 1:
+            raise InputError(
+                f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
+                f"found {len(line.split(' '))} fields: {line[:60]!r}"
+            )
+        word = fields[0]
+        if word in seen or word in (PAD, END) or not (expand_vocab or word in word_map):
+            continue  # of duplicates, the first counts
+        try:
+            vector = array.array("f", map(float, fields[1:]))
+        except ValueError as error:
+            raise InputError(
+                f"{emb_file}, line {number}: expected numbers, found: {error}"
+            ) from None
+        if not all(map(math.isfinite, vector)):
+            raise InputError(
+                f"{emb_file}, line {number}: expected finite numbers, found {line[:60]!r}"
+            )
+        seen.add(word)
+        rows.append(word_map.setdefault(word, len(word_map)))
+        values.extend(vector)
+    if not rows:
+        raise InputError(f"{emb_file}: expected vectors for words of the corpus, found none")
+    embeddings = random_embeddings(len(word_map), dim)
+    embeddings[torch.tensor(rows)] = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
+    return embeddings, word_map, lm_vocab_size
+
+
+def random_embeddings(vocab_size, dim):
+    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), which gives them unit variance times
+    1 / dim, as in the paper's section on parameter initialisation; row 0, <pad>, is zero."""
+    bound = math.sqrt(3 / dim)
+    embeddings = torch.empty(vocab_size, dim).uniform_(-bound, bound)
+    embeddings[0] = 0
+    return embeddings
+
+
+# ------------------------------------------------------------------------------------------------
+# Scores, always counted over the whole corpus
+# ------------------------------------------------------------------------------------------------
+
+
+def spans(tags):
+    """The entities of one sentence, read as the CoNLL scorer reads them.
+
+    B and S begin an entity; I and E continue one of the same type, and begin one where there is
+    none to continue, so that ill-formed sequences (O I-PER) have entities too. E and S end it.
+
+    >>> spans(["B-PER", "O", "I-LOC", "I-LOC", "B-LOC"])
+    [('PER', 0, 1), ('LOC', 2, 4), ('LOC', 4, 5)]
+
+    :param tags: list of tags in IOB1, IOB2 or BIOES
+    :return: list of (type, index of the first word, index behind the last)
+    """
+    found, open_type = [], None  # open_type: of the entity that the next word may continue
+    for position, tag in enumerate(tags):
+        prefix, _, entity_type = tag.partition("-")
+        if prefix == "O":
+            open_type = None
+            continue
+        if prefix in "IE" and entity_type == open_type:
+            found[-1][2] = position + 1
+        else:
+            found.append([entity_type, position, position + 1])
+        open_type = None if prefix in "ES" else entity_type
+    return [tuple(span) for span in found]
+
+
+def are_spans(tags):
+    """Whether a set of tags marks spans (O, B-PER, I-PER ...) rather than, say, parts of speech."""
+    return set(tags) != {"O"} and all(re.fullmatch(r"O|[BIES](-.+)?", tag) for tag in tags)
+
+
+def _precision_recall_f1(correct, predicted, gold):
+    """0 where there is nothing to divide by, as the CoNLL scorer has it."""
+    precision = correct / predicted if predicted else 0.0
+    recall = correct / gold if gold else 0.0
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
+        "gold": gold,
+        "predicted": predicted,
+    }
+
+
+def scores(gold, predicted):
+    """Score predicted tags against gold ones over a whole corpus.
+
+    :param gold: list of sentences, each a list of tags
+    :param predicted: the same shape
+    :return: a dict with
+        "accuracy": share of words with the right tag
+        "macro_f1": mean over the tags that occur in gold or prediction of each tag's F1
+        and, where all tags mark spans, the CoNLL scorer's exact-span scores
+        "entity_f1", "precision", "recall": micro-averaged over all entities
+        "types": for every entity type its precision, recall, f1, gold and predicted counts
+    """
+    gold_tags, predicted_tags, right_tags = (collections.Counter() for _ in range(3))
+    gold_spans, predicted_spans, right_spans = (collections.Counter() for _ in range(3))
+    for gold_sentence, predicted_sentence in zip(gold, predicted, strict=True):
+        gold_tags.update(gold_sentence)
+        predicted_tags.update(predicted_sentence)
+        pairs = zip(gold_sentence, predicted_sentence, strict=True)
+        right_tags.update(tag for tag, other in pairs if tag == other)
+        gold_here, predicted_here = set(spans(gold_sentence)), set(spans(predicted_sentence))
+        gold_spans.update(kind for kind, _, _ in gold_here)
+        predicted_spans.update(kind for kind, _, _ in predicted_here)
+        right_spans.update(kind for kind, _, _ in gold_here & predicted_here)
+
+    tag_f1 = [
+        _precision_recall_f1(right_tags[tag], predicted_tags[tag], gold_tags[tag])["f1"]
+        for tag in gold_tags | predicted_tags
+    ]
+    result = {
+        "accuracy": right_tags.total() / max(gold_tags.total(), 1),
+        "macro_f1": sum(tag_f1) / max(len(tag_f1), 1),
+    }
+    if are_spans(gold_tags | predicted_tags):
+        total = _precision_recall_f1(
+            right_spans.total(), predicted_spans.total(), gold_spans.total()
+        )
+        result["entity_f1"] = total["f1"]
+        result["precision"], result["recall"] = total["precision"], total["recall"]
+        result["types"] = {
+            kind: _precision_recall_f1(right_spans[kind], predicted_spans[kind], gold_spans[kind])
+            for kind in sorted(gold_spans | predicted_spans)
+        }
+    return result
+
+
+# ------------------------------------------------------------------------------------------------
+# Checkpoint files
+# ------------------------------------------------------------------------------------------------
+
+
+def save_checkpoint(path, state):
+    """Write a dict of plain data (numbers, strings, lists, dicts, tensors) to `path`.
+
+    A crash at any moment leaves either the old file or the new one, both whole: the new one is
+    written beside the old, brought to the disk, and then takes the name in one step.
+
+    :raises OSError: the file cannot be written; the old one is as it was
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    temporary = f"{path}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):  # the disk was full, say: leave no half of a file behind
+            os.remove(temporary)
+
+
+def load_checkpoint(path):
+    """Read what save_checkpoint wrote, to the CPU, wherever it was trained.
+
+    :raises InputError: the file is no checkpoint of this project, or damaged
+    :raises OSError: the file cannot be read
+    """
+    with open(path, "rb") as file:
+        try:
+            # weights_only: plain data is read, code that a hostile file carries is never run.
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch.load raises many kinds for a damaged file
+            reason = str(error).strip().partition("\n")[0][:120]
+            raise InputError(
+                f"{path}: expected a checkpoint, found a file that cannot be loaded ({reason})"
+            ) from None
+    if not isinstance(state, dict) or "format" not in state:
+        raise InputError(f"{path}: expected a checkpoint of train.py, found other data")
+    if state["format"] != CHECKPOINT_FORMAT:
+        raise InputError(
+            f"{path}: expected checkpoint format {CHECKPOINT_FORMAT}, found {state['format']}"
+        )
+    return state
+
+
+def keep_aside(path):
+    """Rename a file to the first free name of the kind stem.1.pt; :return: that name"""
+    stem, suffix = os.path.splitext(path)
+    number = 1
+    while os.path.exists(free := f"{stem}.{number}{suffix}"):
+        number += 1
+    os.rename(path, free)
+    return free
