@@ -108,7 +108,7 @@ def predict(model, dataset, batch_size, viterbi_loss=None, description=None):
             predicted[sentence] = [tag_names[tag] for tag in path]
         if viterbi_loss is not None:
             loss = viterbi_loss(scores, batch.tags, batch.word_lengths).item()
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.3f}")
             total_loss += loss * len(sentences)
     return predicted, None if viterbi_loss is None else total_loss / len(dataset)
 

@@ -128,7 +128,7 @@ def main():
     first_epoch = state["epoch"]
     for epoch in range(first_epoch, epochs):
         if state["epochs_since_best"] >= patience:
-            print(f"Stopped: no better {criterion} for {state['epochs_since_best']} epochs")
+            print(f"Stopped early: no better {criterion} for {state['epochs_since_best']} epochs")
             break
         begin = time.perf_counter()
         for group in optimizer.param_groups:
@@ -336,7 +336,7 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, desc
         sentences += len(batch.words)
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
             lm_mean, crf_mean = (totals / sentences).tolist()
-            bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}", refresh=False)
+            bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
     return lm_mean, crf_mean
 
 

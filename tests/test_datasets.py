@@ -1,0 +1,123 @@
+"""WCDataset, collate and the batch sampler."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from datasets import Batch, LengthBatchSampler, WCDataset, collate, data_loader
+from utils import create_input_tensors, create_maps
+
+WORDS = [["dunston", "checks", "in"], ["Paris"], ["the", "hotel", "waits", "."], []]
+TAGS = [["B", "O", "O"], ["B"], ["O", "O", "O", "O"], []]
+
+
+@pytest.fixture
+def dataset():
+    return WCDataset(WORDS, TAGS, *create_maps(WORDS, TAGS, 1, 1))
+
+
+def test_items_are_encoded_sentences_unpadded(dataset):
+    assert len(dataset) == 4
+    for i in range(4):
+        maps = dataset.word_map, dataset.char_map, dataset.tag_map
+        expected = create_input_tensors(WORDS[i], TAGS[i], *maps)
+        for found, tensor in zip(dataset[i], expected, strict=True):
+            assert torch.equal(found, tensor)
+    assert dataset.char_lengths().tolist() == [dataset[i][7].item() for i in range(4)]
+
+
+def test_collate_pads_to_the_longest_of_the_batch_with_zeros(dataset):
+    items = [dataset[1], dataset[0]]
+    batch = collate(items)
+    assert isinstance(batch, Batch)
+    for field in ("words", "forward_markers", "backward_markers", "tags"):
+        assert getattr(batch, field).shape == (2, 4)
+    for field in ("forward_chars", "backward_chars"):
+        assert getattr(batch, field).shape == (2, 19)
+    assert batch.word_lengths.tolist() == [2, 4] and batch.char_lengths.tolist() == [7, 19]
+    for row, item in enumerate(items):
+        for padded, tensor in zip(batch[:6], item[:6], strict=True):
+            assert torch.equal(padded[row, : len(tensor)], tensor)
+            assert not padded[row, len(tensor) :].any()
+
+
+def test_batch_moves_as_a_whole(dataset):
+    batch = collate([dataset[0]]).to("meta")
+    assert isinstance(batch, Batch) and all(tensor.device.type == "meta" for tensor in batch)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("sentences", [1, 10, 103])
+def test_every_sentence_once_an_epoch(shuffle, sentences):
+    lengths = torch.randint(1, 50, (sentences,))
+    sampler = LengthBatchSampler(lengths, 10, shuffle, seed=3, pool_batches=4)
+    batches = list(sampler)
+    assert sorted(i for batch in batches for i in batch) == list(range(sentences))
+    assert len(batches) == len(sampler)
+    assert max(map(len, batches)) <= 10
+
+
+def test_batches_hold_sentences_of_like_length():
+    lengths = torch.randperm(1000)
+
+    def spread(batches):
+        return sum((lengths[batch].max() - lengths[batch].min()).item() for batch in batches)
+
+    pooled = list(LengthBatchSampler(lengths, 10, shuffle=True, pool_batches=20))
+    unpooled = list(LengthBatchSampler(lengths, 10, shuffle=True, pool_batches=1))
+    assert spread(pooled) < spread(unpooled) / 5
+    in_order = [lengths[batch].max().item() for batch in LengthBatchSampler(lengths, 10, False)]
+    assert in_order == sorted(in_order)
+    first = [lengths[batch].max().item() for batch in pooled]
+    assert first != sorted(first)  # the batches are shuffled
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    lengths = torch.randint(1, 50, (95,))
+
+    def order(seed, epoch):
+        sampler = LengthBatchSampler(lengths, 10, shuffle=True, seed=seed)
+        sampler.set_epoch(epoch)
+        torch.rand(3)  # whatever else draws random numbers
+        return list(sampler)
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3) and order(1, 2) != order(2, 2)
+
+
+def test_loader_and_sampler_agree(dataset):
+    loader = data_loader(dataset, 3, shuffle=True, seed=1)
+    for sentences, batch in zip(loader.batch_sampler, loader, strict=True):
+        assert batch.word_lengths.tolist() == [len(WORDS[i]) + 1 for i in sentences]
+
+
+@pytest.mark.slow
+def test_a_million_sentences_fit_in_a_gigabyte(root, tmp_path):
+    """Reads 1,000,000 sentences of 25 words, one of them of 5,000, and looks at some."""
+    path = tmp_path / "large.txt"
+    with open(path, "w") as file:
+        for i in range(1_000_000):
+            file.writelines(f"word{(i * 25 + k) % 50_000} T{k % 9}\n" for k in range(25))
+            file.write("\n")
+        file.writelines("long T0\n" for _ in range(5000))
+    program = """if True:
+        import resource, sys
+        from datasets import WCDataset, data_loader
+        from utils import create_maps, read_words_tags
+        words, tags = read_words_tags(sys.argv[1])
+        dataset = WCDataset(words, tags, *create_maps(words, tags, 5, 1))
+        loader = data_loader(dataset, 32, shuffle=True)
+        for batch, _ in zip(loader, range(100)):
+            assert batch.words.size(1) < 100
+        assert len(dataset) == 1_000_001
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    """
+    output = subprocess.run(
+        [sys.executable, "-c", program, str(path)], cwd=root, capture_output=True, text=True
+    )
+    assert output.returncode == 0, output.stderr
+    kibibytes = int(output.stdout)
+    print(f"peak memory {kibibytes / 1024**2:.2f} GiB")
+    assert kibibytes * 1024 < 1e9

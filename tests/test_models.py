@@ -1,0 +1,219 @@
+"""The parts of the network, one by one and together."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from datasets import WCDataset, collate
+from models import BLSTM, CRF, LM_LSTM_CRF, Highway, LanguageModelLoss
+from utils import create_maps
+
+SENTENCES = [
+    "Dunston checks in at the Majestic Hotel .".split(),
+    "Paris".split(),
+    "the hotel in Paris is majestic".split(),
+    ["x" * 60, "."],
+]
+TAGS = [["T"] * len(words) for words in SENTENCES]
+MAPS = create_maps(SENTENCES, TAGS, 1, 1)
+SMALL = dict(char_emb_dim=5, char_rnn_dim=6, word_emb_dim=7, word_rnn_dim=8)
+
+
+def model_of(seed=0, **arguments):
+    torch.manual_seed(seed)
+    word_map, char_map, tag_map = MAPS
+    sizes = len(tag_map), len(char_map), len(word_map), len(word_map)
+    return LM_LSTM_CRF(*sizes, **{**SMALL, **arguments})
+
+
+def batch_of(*indices):
+    dataset = WCDataset(SENTENCES, TAGS, *MAPS)
+    return collate([dataset[i] for i in indices])
+
+
+# Parts -------------------------------------------------------------------------------------------
+
+
+def test_highway_is_its_equation():
+    highway = Highway(4, num_layers=2).eval()
+    x = torch.randn(3, 5, 4)
+    expected = x
+    for transform, gate in zip(highway.transforms, highway.gates, strict=True):
+        g = torch.sigmoid(gate(expected))
+        expected = g * F.relu(transform(expected)) + (1 - g) * expected
+    torch.testing.assert_close(highway(x), expected)
+    for gate in highway.gates:
+        nn.init.constant_(gate.bias, -100)
+    torch.testing.assert_close(highway(x), x)  # a closed gate lets the input pass untouched
+
+
+def test_blstm_is_a_packed_bidirectional_lstm():
+    torch.manual_seed(0)
+    blstm = BLSTM(5, 8, num_layers=2).eval()
+    packed = nn.LSTM(5, 4, num_layers=2, bidirectional=True, batch_first=True)
+    with torch.no_grad():
+        for i in range(2):
+            for ours, suffix in ((blstm.rightward[i], ""), (blstm.leftward[i], "_reverse")):
+                for name, parameter in ours.named_parameters():
+                    getattr(packed, name.replace("_l0", f"_l{i}{suffix}")).copy_(parameter)
+    x, lengths = torch.randn(4, 9, 5), torch.tensor([3, 9, 1, 7])
+    sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(packed(sequence)[0], batch_first=True)
+    found = blstm(x, lengths)
+    for n, length in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[n, :length], expected[n, :length])
+
+
+def test_odd_blstm_is_refused():
+    with pytest.raises(ValueError, match="even hidden_dim.*found 7"):
+        BLSTM(5, 7)
+
+
+def test_crf_adds_emission_and_transition():
+    crf = CRF(6, 4)
+    nn.init.normal_(crf.transition)
+    features = torch.randn(2, 3, 6)
+    scores = crf(features)
+    assert scores.shape == (2, 3, 4, 4)
+    for n, k, i, j in [(0, 0, 0, 0), (1, 2, 3, 1), (0, 1, 2, 3)]:
+        expected = crf.emission(features[n, k])[j] + crf.transition[i, j]
+        torch.testing.assert_close(scores[n, k, i, j], expected)
+
+
+def test_lstms_remember_at_first():
+    """The forget gate's bias is 1, as in the paper; embeddings lie within +-sqrt(3 / dim)."""
+    model = model_of()
+    H = SMALL["char_rnn_dim"]
+    lstm = model.forward_char_lstm
+    bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).view(4, H)
+    assert bias.tolist() == [[0] * H, [1] * H, [0] * H, [0] * H]
+    assert model.word_embeddings.weight.abs().max() <= math.sqrt(3 / SMALL["word_emb_dim"])
+
+
+# The language models' loss -------------------------------------------------------------------
+
+
+def test_language_model_loss_by_hand():
+    word_map = MAPS[0]
+    V = word_map["paris"] + 1  # whatever comes later in word_map counts as <unk>
+    assert V < len(word_map)
+    batch = batch_of(0, 1, 2)
+    torch.manual_seed(0)
+    forward, backward = torch.randn(2, *batch.words.shape, V)
+    expected_forward, expected_backward = [], []
+    for n, i in enumerate((0, 1, 2)):
+        ids = [word_map[word.lower()] for word in SENTENCES[i]]
+        ids = [id_ if id_ < V else word_map["<unk>"] for id_ in ids]
+        for k in range(len(ids)):
+            following = (*ids, word_map["<end>"])[k + 1]
+            preceding = (word_map["<end>"], *ids)[k]
+            expected_forward.append(-forward[n, k].log_softmax(0)[following])
+            expected_backward.append(-backward[n, k].log_softmax(0)[preceding])
+    assert any(id_ >= V for id_ in word_map.values())
+    expected = torch.stack(expected_forward).mean() + torch.stack(expected_backward).mean()
+    torch.testing.assert_close(LanguageModelLoss(word_map, V)(forward, backward, batch), expected)
+
+
+def test_no_language_model_sees_what_it_predicts():
+    """Other words on one side leave the scores for that side as they were."""
+    word_map, char_map, tag_map = MAPS
+    model = model_of(dropout=0.0)
+    sentences = ["in Paris is the".split(), "in Paris Dunston checks".split()]
+    dataset = WCDataset(sentences, None, *MAPS)
+    _, forward, _ = model(collate([dataset[0], dataset[1]]))
+    torch.testing.assert_close(forward[0, :2], forward[1, :2])
+    assert not torch.allclose(forward[0, 2], forward[1, 2])
+    dataset = WCDataset([words[::-1] for words in sentences], None, *MAPS)
+    _, _, backward = model(collate([dataset[0], dataset[1]]))
+    torch.testing.assert_close(backward[0, 2:4], backward[1, 2:4])
+    assert not torch.allclose(backward[0, 1], backward[1, 1])
+
+
+# The whole model ---------------------------------------------------------------------------------
+
+
+def test_shapes_and_language_models_in_training_only():
+    model, batch = model_of(), batch_of(0, 1, 2)
+    m, V = len(MAPS[2]), len(MAPS[0])
+    crf_scores, forward, backward = model.train()(batch)
+    assert crf_scores.shape == (3, 9, m, m)
+    assert forward.shape == backward.shape == (3, 9, V)
+
+    computed = []
+    for name in ("forward_lm_highway", "backward_lm_highway", "forward_lm_out", "backward_lm_out"):
+        getattr(model, name).register_forward_hook(lambda *_: computed.append(1))
+    crf_scores, forward, backward = model.eval()(batch)
+    assert crf_scores.shape == (3, 9, m, m)
+    assert forward is None and backward is None and not computed
+
+
+def test_sizes_as_described():
+    model = LM_LSTM_CRF(5, 80, 1000, 900)
+    assert model.char_embeddings.embedding_dim == 30
+    assert model.forward_char_lstm.hidden_size == model.backward_char_lstm.hidden_size == 300
+    assert model.word_embeddings.weight.shape == (1000, 100)
+    assert model.crf.emission.in_features == 300
+    assert model.word_blstm.rightward[0].hidden_size == 150
+    assert model.word_blstm.rightward[0].input_size == 100 + 600
+    assert model.forward_lm_out.weight.shape == (900, 300)
+    highways = [model.forward_lm_highway, model.backward_lm_highway, model.subword_highway]
+    assert [len(highway.gates) for highway in highways] == [1, 1, 1]
+    assert model.dropout.p == 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, dict(char_rnn_layers=2, word_rnn_layers=2, highway_layers=2)]
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_a_sentence_does_not_depend_on_its_batch(arguments, training):
+    """Nor on its place: the scores come in the caller's order."""
+    model = model_of(dropout=0.0, **arguments).train(training)
+    together = model(batch_of(1, 3, 0, 2))
+    for row, i in enumerate((1, 3, 0, 2)):
+        alone = model(batch_of(i))
+        words = len(SENTENCES[i]) + 1
+        for batched, single in zip(together, alone, strict=True):
+            if training or single is not None:
+                torch.testing.assert_close(
+                    batched[row, :words], single[0, :words], rtol=1e-4, atol=1e-6
+                )
+
+
+def test_gradients_do_not_depend_on_pads():
+    model = model_of(dropout=0.0)
+
+    def gradients(batch):
+        model.zero_grad()
+        scores, *_ = model(batch)
+        scores[0, :2].sum().backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    short, padded = batch_of(1), batch_of(1, 3)
+    for alone, batched in zip(gradients(short), gradients(padded), strict=True):
+        torch.testing.assert_close(alone, batched, rtol=1e-4, atol=1e-6)
+
+
+def test_case_reaches_the_model_through_the_characters():
+    word_map, char_map, tag_map = MAPS
+    dataset = WCDataset([["Paris"], ["paris"]], None, word_map, char_map, tag_map)
+    batch = collate([dataset[0], dataset[1]])
+    assert torch.equal(batch.words[0], batch.words[1])
+    scores, _, _ = model_of().eval()(batch)
+    assert not torch.allclose(scores[0, 0], scores[1, 0])
+
+
+def test_given_embeddings_are_used_and_kept():
+    model = model_of()
+    embeddings = torch.randn(len(MAPS[0]), SMALL["word_emb_dim"])
+    model.init_word_embeddings(embeddings)
+    assert torch.equal(model.word_embeddings.weight, embeddings)
+    model.fine_tune_word_embeddings(False)
+    model(batch_of(0))[0].sum().backward()
+    assert model.word_embeddings.weight.grad is None
+    model.fine_tune_word_embeddings(True)
+    model(batch_of(0))[0].sum().backward()
+    assert model.word_embeddings.weight.grad.any()

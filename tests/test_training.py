@@ -1,0 +1,428 @@
+"""train.main(): learning, stopping, checkpoints, resuming; and train.py as a command."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import utils
+from inference import Tagger
+from utils import load_checkpoint, read_words_tags
+
+
+def equal(a, b):
+    """Whether two checkpoints' parts are the same to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def differences(first, second):
+    """The parts of two checkpoint files that differ, but for the name of the run."""
+    first, second = load_checkpoint(first), load_checkpoint(second)
+    return [key for key in first | second if key != "run" and not equal(first[key], second[key])]
+
+
+# Learning and stopping ---------------------------------------------------------------------------
+
+
+def test_a_tiny_corpus_is_learnt_by_heart(tiny_train, monkeypatch, capsys):
+    for name, value in dict(epochs=60, lr=0.1, lr_decay=0, dropout=0.0, patience=60).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    result = tiny_train.main()
+    assert result["accuracy"] == result["entity_f1"] == result["macro_f1"] == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 60
+    assert [int(line.split()[1]) for line in lines] == list(range(1, 61))
+    words, tags = read_words_tags(tiny_train.train_file)
+    assert Tagger(tiny_train.best_file).tag(words) == tags
+
+
+def test_bars_show_the_losses(tiny_train, capsys):
+    tiny_train.main()
+    errors = capsys.readouterr().err
+    assert re.search(r"Epoch 1: .*crf=\d+\.\d+, lm=\d+\.\d+", errors)
+    assert re.search(r"Epoch 2, validation: .*loss=\d+\.\d+", errors)
+
+
+@pytest.mark.parametrize("patience", [1, 3])
+def test_training_stops_after_epochs_without_improvement(tiny_train, monkeypatch, capsys, patience):
+    for name, value in dict(epochs=20, lr=0.0, patience=patience).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    tiny_train.main()  # learns nothing: the first epoch stays the best
+    last = load_checkpoint(tiny_train.last_file)
+    assert last["epoch"] == 1 + patience and last["epochs_since_best"] == patience
+    assert load_checkpoint(tiny_train.best_file)["epoch"] == 1
+    assert f"no better macro_f1 for {patience} epochs" in capsys.readouterr().out
+
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    tiny_train.main()  # there is no patience left to resume with
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 1 + patience
+
+
+@pytest.mark.parametrize("criterion", ["macro_f1", "entity_f1", "accuracy"])
+def test_the_criterion_decides_which_epoch_is_best(tiny_train, monkeypatch, criterion):
+    made_up = iter([(0.3, 0.1, 0.1), (0.1, 0.3, 0.2), (0.2, 0.2, 0.3)])
+    keys = ("macro_f1", "entity_f1", "accuracy")
+
+    def scores(gold, predicted):
+        values = next(made_up, (0.0, 0.0, 0.0))
+        return dict(zip(keys, values, strict=True), precision=0.0, recall=0.0)
+
+    monkeypatch.setattr(tiny_train, "scores", scores)
+    monkeypatch.setattr(tiny_train, "epochs", 3)
+    monkeypatch.setattr(tiny_train, "criterion", criterion)
+    tiny_train.main()
+    assert load_checkpoint(tiny_train.best_file)["epoch"] == 1 + keys.index(criterion)
+    assert load_checkpoint(tiny_train.best_file)["best_score"] == 0.3
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 3
+
+
+def test_learning_rate_decays_each_epoch(tiny_train, monkeypatch):
+    for epochs, divisor in ((1, 1), (4, 1 + 0.05 * 3)):
+        monkeypatch.setattr(tiny_train, "epochs", epochs)
+        tiny_train.main()
+        group = load_checkpoint(tiny_train.last_file)["optimizer"]["param_groups"][0]
+        assert group["lr"] == pytest.approx(0.015 / divisor)
+        assert group["momentum"] == 0.9
+
+
+def test_gradients_are_clipped_by_their_norm(tiny_train, monkeypatch):
+    steps = []
+    step = torch.optim.SGD.step
+
+    def spy(self, *args, **kwargs):
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        steps.append(torch.stack([g.norm() for g in gradients if g is not None]).norm().item())
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    tiny_train.main()
+    assert max(steps) > 0.1
+    steps.clear()
+    monkeypatch.setattr(tiny_train, "grad_clip", 0.1)
+    tiny_train.main()
+    assert max(steps) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_the_loss_is_the_sum_of_the_three(tiny_train, monkeypatch):
+    """With a learning rate of 0 and no dropout, the gradient is that of lm + crf."""
+    seen = {}
+
+    def clip(parameters, norm):
+        seen["gradients"] = [p.grad.clone() for p in parameters]
+
+    monkeypatch.setattr(tiny_train.nn.utils, "clip_grad_norm_", clip)
+    for name, value in dict(lr=0.0, dropout=0.0, epochs=1, batch_size=4).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    tiny_train.main()
+
+    state = load_checkpoint(tiny_train.last_file)
+    model = tiny_train.restore_model(state).train()
+    data = tiny_train.encode(read_words_tags(tiny_train.train_file), state)
+    sampler = tiny_train.data_loader(data, 4, shuffle=True, seed=tiny_train.seed)
+    batch = next(iter(sampler))
+    crf_scores, forward, backward = model(batch)
+    lm = tiny_train.LanguageModelLoss(state["word_map"], len(state["word_map"]))
+    crf = tiny_train.ViterbiLoss(state["tag_map"])
+    loss = lm(forward, backward, batch) + crf(crf_scores, batch.tags, batch.word_lengths)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    for found, expected in zip(seen["gradients"], gradients, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "test.txt"
+    path.write_text("Dunston B-PER\nchecks O\nin I-TIME\n\nParis B-LOC\n")
+    monkeypatch.setattr(tiny_train, "test_file", str(path))
+    result = tiny_train.main()
+    words, tags = read_words_tags(path)
+    expected = utils.scores(tags, Tagger(tiny_train.best_file).tag(words))
+    assert result == expected
+    output = capsys.readouterr().out
+    assert "I-TIME (1)" in output  # a tag that training never had is named, and counts as wrong
+    assert result["types"]["TIME"]["gold"] == 1 and result["types"]["TIME"]["f1"] == 0
+    assert re.search(r"PER +precision", output) and re.search(r"LOC +precision", output)
+
+
+# Embeddings --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_embeddings(tiny_train, monkeypatch, tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("hotel 1 1 1\nleft 2 2 2\nzebra 3 3 3\n")
+    monkeypatch.setattr(tiny_train, "emb_file", str(path))
+    monkeypatch.setattr(tiny_train, "min_word_freq", 2)
+    return tiny_train
+
+
+def test_rare_words_are_looked_up_by_their_vectors(with_embeddings):
+    with_embeddings.main()
+    state = load_checkpoint(with_embeddings.best_file)
+    rows = state["model"]["word_embeddings.weight"]
+    lm_vocab_size = state["model_arguments"]["lm_vocab_size"]
+    assert rows.size(1) == 3
+    for word, value in {"hotel": 1, "left": 2, "zebra": 3}.items():
+        assert rows[state["word_map"][word]].tolist() == [value] * 3
+    assert state["word_map"]["hotel"] < lm_vocab_size  # occurs twice
+    assert state["word_map"]["left"] >= lm_vocab_size  # occurs once, but has a vector
+    assert "welcomes" not in state["word_map"]  # occurs once, and has none
+    assert len(state["model"]["forward_lm_out.weight"]) == lm_vocab_size
+
+
+def test_without_expansion_only_frequent_words_are_kept(with_embeddings, monkeypatch):
+    monkeypatch.setattr(with_embeddings, "expand_vocab", False)
+    with_embeddings.main()
+    assert "zebra" not in load_checkpoint(with_embeddings.best_file)["word_map"]
+
+
+def test_fine_tuning_moves_the_vectors(with_embeddings, monkeypatch):
+    monkeypatch.setattr(with_embeddings, "fine_tune_word_embeddings", True)
+    with_embeddings.main()
+    state = load_checkpoint(with_embeddings.best_file)
+    assert state["model"]["word_embeddings.weight"][state["word_map"]["hotel"]].tolist() != [1] * 3
+
+
+def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
+    weights = []
+    for epochs in (1, 3):
+        monkeypatch.setattr(tiny_train, "epochs", epochs)
+        tiny_train.main()
+        weights.append(load_checkpoint(tiny_train.last_file)["model"]["word_embeddings.weight"])
+    assert not torch.equal(*weights)
+
+
+# Checkpoints and resuming ------------------------------------------------------------------------
+
+
+def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path):
+    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+        monkeypatch.setattr(tiny_train, "seed", seed)
+        monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / f"{name}.pt"))
+        tiny_train.main()
+    assert differences(tmp_path / "a.pt", tmp_path / "b.pt") == []
+    assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("emb", [False, True])
+def test_resuming_after_any_epoch_is_exact(request, monkeypatch, tmp_path, emb):
+    """Weights, momentum, best score, patience and random numbers, to the last bit."""
+    train = request.getfixturevalue("with_embeddings" if emb else "tiny_train")
+    monkeypatch.setattr(train, "epochs", 4)
+    train.main()
+    shutil.copy(train.last_file, tmp_path / "whole_last.pt")
+    shutil.copy(train.best_file, tmp_path / "whole_best.pt")
+    for stop in (1, 2, 3):
+        monkeypatch.setattr(train, "last_file", str(tmp_path / f"last_{stop}.pt"))
+        monkeypatch.setattr(train, "best_file", str(tmp_path / f"best_{stop}.pt"))
+        monkeypatch.setattr(train, "checkpoint", None)
+        monkeypatch.setattr(train, "epochs", stop)
+        train.main()
+        torch.rand(17)  # a new process would stand elsewhere
+        monkeypatch.setattr(train, "checkpoint", train.last_file)
+        monkeypatch.setattr(train, "epochs", 4)
+        train.main()
+        assert differences(train.last_file, tmp_path / "whole_last.pt") == []
+        assert differences(train.best_file, tmp_path / "whole_best.pt") == []
+
+
+def test_a_new_run_keeps_what_another_run_saved(tiny_train, tmp_path, capsys):
+    tiny_train.main()
+    before = {name: (tmp_path / f"{name}.pt").read_bytes() for name in ("best", "last")}
+    capsys.readouterr()
+    tiny_train.main()
+    output = capsys.readouterr().out
+    for name, content in before.items():
+        assert (tmp_path / f"{name}.1.pt").read_bytes() == content
+        assert f"{name}.1.pt" in output
+    tiny_train.main()
+    assert (tmp_path / "best.2.pt").exists()
+    assert (tmp_path / "best.1.pt").read_bytes() == before["best"]
+
+
+def test_resuming_writes_over_its_own_files_only(tiny_train, monkeypatch, tmp_path):
+    tiny_train.main()
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "epochs", 3)
+    tiny_train.main()
+    assert not list(tmp_path.glob("*.1.pt"))
+    # From the middle of the run, what came after is kept.
+    shutil.copy(tiny_train.last_file, tmp_path / "epoch_3.pt")
+    middle = load_checkpoint(tiny_train.last_file) | {"epoch": 1}
+    utils.save_checkpoint(str(tmp_path / "middle.pt"), middle)
+    monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "middle.pt"))
+    monkeypatch.setattr(tiny_train, "epochs", 2)
+    tiny_train.main()
+    assert (tmp_path / "last.1.pt").read_bytes() == (tmp_path / "epoch_3.pt").read_bytes()
+
+
+def test_no_epochs_only_score_the_checkpoint(tiny_train, monkeypatch, tmp_path, capsys):
+    trained = tiny_train.main()
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.pt")}
+    for name, value in dict(
+        epochs=0, checkpoint=tiny_train.best_file, train_file="does not exist"
+    ).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    assert tiny_train.main() == trained
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
+    monkeypatch.setattr(tiny_train, "checkpoint", None)
+    with pytest.raises(utils.InputError, match="epochs = 0"):
+        tiny_train.main()
+
+
+def test_checkpoints_are_plain_data(tiny_train):
+    tiny_train.main()
+    for path in (tiny_train.last_file, tiny_train.best_file):
+        state = torch.load(path, weights_only=True)
+        assert state["settings"]["char_rnn_dim"] == tiny_train.char_rnn_dim
+
+
+@pytest.mark.parametrize("failing", ["torch.save", "os.fsync", "os.replace"])
+def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, failing):
+    path = tmp_path / "checkpoint.pt"
+    utils.save_checkpoint(str(path), {"format": 1, "a": 1})
+
+    def fail(*arguments):
+        if failing == "torch.save":
+            arguments[1].write(b"half of a file")
+        raise OSError(28, "No space left on device")
+
+    module, _, function = failing.partition(".")
+    monkeypatch.setattr(getattr(utils, module), function, fail)
+    with pytest.raises(OSError):
+        utils.save_checkpoint(str(path), {"format": 1, "a": 2})
+    monkeypatch.undo()
+    assert load_checkpoint(path)["a"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_other_constants_are_refused_on_resuming(tiny_train, monkeypatch):
+    tiny_train.main()
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "char_rnn_dim", 12)
+    with pytest.raises(utils.InputError, match="char_rnn_dim = 6.* found 12"):
+        tiny_train.main()
+
+
+@pytest.mark.parametrize("criterion", ["f1", "entity_f1"])
+def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp_path, criterion):
+    path = tmp_path / "pos.txt"
+    path.write_text("a DT\nhotel NN\n")
+    for name in ("train_file", "val_file"):
+        monkeypatch.setattr(tiny_train, name, str(path))
+    monkeypatch.setattr(tiny_train, "criterion", criterion)
+    with pytest.raises(utils.InputError, match=f"macro_f1, accuracy, found '{criterion}'"):
+        tiny_train.main()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "expected a checkpoint"),
+        (b"not a checkpoint", "expected a checkpoint"),
+        ({"a": 1}, "expected a checkpoint of train.py"),
+        ({"format": 999}, "expected checkpoint format 1, found 999"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
+    path = tmp_path / "other.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(utils.InputError, match=message):
+        load_checkpoint(path)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return pathlib.Path.touch, (tmp_path / "created",)
+
+    torch.save({"format": 1, "model": Hostile()}, tmp_path / "hostile.pt")
+    with pytest.raises(utils.InputError, match="expected a checkpoint"):
+        load_checkpoint(tmp_path / "hostile.pt")
+    assert not (tmp_path / "created").exists()
+
+
+def test_a_gpu_checkpoint_opens_on_a_cpu(tiny_train, monkeypatch):
+    """Saved as if its tensors had been on a GPU."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        tiny_train.main()
+    with pytest.raises(Exception, match="CUDA"):
+        torch.load(tiny_train.best_file, weights_only=True)  # as it would be without care
+    assert Tagger(tiny_train.best_file, device="cpu").tag([["Paris"]])
+
+
+# As a command ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def edited_copy(root, tmp_path, tiny_corpus):
+    """The scripts in a folder of their own, with constants edited as a user would edit them."""
+    for name in ("models.py", "datasets.py", "utils.py", "inference.py", "train.py"):
+        shutil.copy(root / name, tmp_path / name)
+
+    def edit(**constants):
+        text = (tmp_path / "train.py").read_text(encoding="utf-8")
+        small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1, train_file=str(tiny_corpus))
+        small.update(val_file=str(tiny_corpus), test_file=str(tiny_corpus), **constants)
+        for name, value in small.items():
+            text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
+            assert found == 1, name
+        (tmp_path / "train.py").write_text(text, encoding="utf-8")
+        return subprocess.run(
+            [sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True
+        )
+
+    return edit
+
+
+def test_python_train(edited_copy, tmp_path):
+    run = edited_copy()
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "best_checkpoint.pt").exists() and (tmp_path / "last_checkpoint.pt").exists()
+    tag = subprocess.run(
+        [sys.executable, "inference.py", "Dunston checks in ."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert tag.returncode == 0, tag.stderr
+    assert [line.split()[0] for line in tag.stdout.splitlines() if line] == [
+        "Dunston",
+        "checks",
+        "in",
+        ".",
+    ]
+
+
+@pytest.mark.parametrize(
+    "constants, message",
+    [
+        (dict(word_column=7), "tiny.txt, line 1: expected a word in column 7"),
+        (dict(emb_file="nowhere.txt"), "nowhere.txt: No such file"),
+        (dict(checkpoint="nowhere.pt"), "nowhere.pt: No such file"),
+        (dict(criterion="f1"), "criterion: expected one of"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(edited_copy, constants, message):
+    run = edited_copy(**constants)
+    assert run.returncode == 1
+    assert message in run.stderr and "Traceback" not in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_programming_errors_keep_their_traceback(edited_copy):
+    run = edited_copy(batch_size="ten")
+    assert run.returncode == 1 and "Traceback" in run.stderr
