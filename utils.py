@@ -71,18 +71,31 @@ def _decoded_lines(path):
             yield number, line.rstrip("\r\n")
 
 
-def _columns(line):
-    """Split a line at tabs if it has any (words may then hold spaces), else at runs of spaces."""
-    return line.split("\t") if "\t" in line.strip(" \t") else line.strip(" \t").split(" ")
-
-
 def _is_conllu(path):
     """CoNLL-U: ten tab-separated columns, the first a token number, a range or an empty node."""
     for _, line in _decoded_lines(path):
         if line.strip(" \t") and not line.startswith("#"):
-            columns = line.split("\t")
-            return len(columns) == 10 and re.fullmatch(r"\d+([-.]\d+)?", columns[0]) is not None
+            return re.match(r"\d+([-.]\d+)?(\t[^\t]*){9}$", line) is not None
     return False
+
+
+def _sentences(path, conllu):
+    """Yield every sentence as a list of (line number, columns)."""
+    rows = []
+    for number, line in _decoded_lines(path):
+        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+            if rows:
+                yield rows
+            rows = []
+        elif not conllu:
+            # Tabs if there are any, so that words may hold spaces; else runs of spaces.
+            line = line.strip(" \t")
+            columns = line.split("\t" if "\t" in line else " ")
+            rows.append((number, [column for column in columns if column]))
+        elif not line.startswith("#") and not re.match(r"\d+[-.]\d+\t", line):
+            rows.append((number, line.split("\t")))
+    if rows:
+        yield rows
 
 
 def read_words_tags(path, word_column=0, tag_column=-1):
@@ -105,43 +118,25 @@ def read_words_tags(path, word_column=0, tag_column=-1):
             f"{path}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1 "
             "(and tag_column = 3 for UPOS or 4 for XPOS), found word_column = 0"
         )
-    words, tags = [], []
-    sentence_words, sentence_tags = [], []
-    width = None  # the number of columns, the same in every line
-
-    def end_sentence():
-        if sentence_words:
-            words.append(sentence_words.copy())  # a copy is as long as its sentence, no longer
-            tags.append(sentence_tags.copy())
-            sentence_words.clear()
-            sentence_tags.clear()
-
-    for number, line in _decoded_lines(path):
-        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-            end_sentence()
-            continue
-        if conllu and (line.startswith("#") or re.match(r"\d+[-.]\d+\t", line)):
-            continue
-        columns = [column for column in _columns(line) if column or conllu]
-        if width is None:
-            width = len(columns)
-            named = {
-                column % width for column in (word_column, tag_column) if -width <= column < width
-            }
-            if len(named) < 2:
+    words, tags, width = [], [], None
+    for rows in _sentences(path, conllu):
+        for number, columns in rows:
+            if width is None:
+                width = len(columns)
+                named = {c % width for c in (word_column, tag_column) if -width <= c < width}
+                if len(named) < 2:
+                    raise InputError(
+                        f"{path}, line {number}: expected a word in column {word_column} and its "
+                        f"tag in column {tag_column}, found {width} columns: {' '.join(columns)!r}"
+                    )
+            if len(columns) != width:
                 raise InputError(
-                    f"{path}, line {number}: expected a word in column {word_column} and its tag in "
-                    f"column {tag_column}, found {width} columns: {line!r}"
+                    f"{path}, line {number}: expected {width} columns as in the lines before, "
+                    f"found {len(columns)}: {' '.join(columns)!r}"
                 )
-        if len(columns) != width:
-            raise InputError(
-                f"{path}, line {number}: expected {width} columns as in the lines before, "
-                f"found {len(columns)}: {line!r}"
-            )
-        # A word that occurs a million times is kept once: memory grows with the vocabulary.
-        sentence_words.append(sys.intern(columns[word_column]))
-        sentence_tags.append(sys.intern(columns[tag_column]))
-    end_sentence()
+        # Memory: equal words are one string, and list() drops what append reserved ahead.
+        words.append(list([sys.intern(columns[word_column]) for _, columns in rows]))
+        tags.append(list([sys.intern(columns[tag_column]) for _, columns in rows]))
     if not words:
         raise InputError(f"{path}: expected at least one sentence, found none")
     return words, tags

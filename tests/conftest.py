@@ -1,4 +1,4 @@
-"""What the tests share: the slow mark, a tiny corpus, tiny settings and real data if there is any."""
+"""What the tests share: the slow mark, a tiny corpus and model, real data if there is any."""
 
 import os
 import pathlib

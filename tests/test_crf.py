@@ -5,11 +5,11 @@ import itertools
 import oracle
 import pytest
 import torch
+from oracle import tag_map_of
 from torchcrf import CRF as PytorchCRF
 
 from inference import ViterbiDecoder
 from models import CRF, ViterbiLoss
-from oracle import tag_map_of
 
 
 def random_case(words_tags, lengths, scale=2.0, seed=0, dtype=torch.float32):
