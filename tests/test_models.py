@@ -84,14 +84,12 @@ def test_crf_adds_emission_and_transition():
         torch.testing.assert_close(scores[n, k, i, j], expected)
 
 
-def test_lstms_remember_at_first():
-    """The forget gate's bias is 1, as in the paper; embeddings lie within +-sqrt(3 / dim)."""
+def test_embeddings_start_within_the_papers_bounds():
     model = model_of()
-    H = SMALL["char_rnn_dim"]
-    lstm = model.forward_char_lstm
-    bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).view(4, H)
-    assert bias.tolist() == [[0] * H, [1] * H, [0] * H, [0] * H]
-    assert model.word_embeddings.weight.abs().max() <= math.sqrt(3 / SMALL["word_emb_dim"])
+    for embeddings in (model.char_embeddings, model.word_embeddings):
+        bound = math.sqrt(3 / embeddings.embedding_dim)
+        assert bound / 2 < embeddings.weight.abs().max() <= bound
+        assert not embeddings.weight[0].any()  # <pad>
 
 
 # The language models' loss -------------------------------------------------------------------
