@@ -171,10 +171,9 @@ class LM_LSTM_CRF(nn.Module):
         )
         self.crf = CRF(word_rnn_dim, tagset_size)
 
-        # All else starts as PyTorch has it: the paper's Glorot matrices learnt more slowly here.
-        for embeddings in (self.char_embeddings, self.word_embeddings):
-            with torch.no_grad():
-                embeddings.weight.copy_(random_embeddings(*embeddings.weight.shape))
+        # Word embeddings start as the paper has it. The rest starts as PyTorch has it, which learns
+        # faster here than the paper's smaller numbers: the character embeddings above all.
+        self.init_word_embeddings(random_embeddings(vocab_size, word_emb_dim))
 
     def init_word_embeddings(self, embeddings):
         """Start from given word embeddings, (vocab_size, word_emb_dim)."""

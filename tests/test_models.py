@@ -84,12 +84,11 @@ def test_crf_adds_emission_and_transition():
         torch.testing.assert_close(scores[n, k, i, j], expected)
 
 
-def test_embeddings_start_within_the_papers_bounds():
-    model = model_of()
-    for embeddings in (model.char_embeddings, model.word_embeddings):
-        bound = math.sqrt(3 / embeddings.embedding_dim)
-        assert bound / 2 < embeddings.weight.abs().max() <= bound
-        assert not embeddings.weight[0].any()  # <pad>
+def test_word_embeddings_start_within_the_papers_bounds():
+    embeddings = model_of().word_embeddings
+    bound = math.sqrt(3 / embeddings.embedding_dim)
+    assert bound / 2 < embeddings.weight.abs().max() <= bound
+    assert not embeddings.weight[0].any()  # <pad>
 
 
 # The language models' loss -------------------------------------------------------------------
