@@ -85,9 +85,6 @@ checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
 last_file = "last_checkpoint.pt"  # written after every epoch; resume from it
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
 
-MODEL_ARGUMENTS = """char_emb_dim char_rnn_dim char_rnn_layers word_emb_dim word_rnn_dim
-    word_rnn_layers highway_layers dropout""".split()
-
 
 def main():
     """Train as the constants say, then score the best epoch on the test data.
@@ -95,10 +92,6 @@ def main():
     :return: dict of scores, as `scores` in utils.py gives them: those of the best epoch on
         test_file, or on val_file if there is no test_file
     """
-    if checkpoint is None and epochs == 0:
-        raise InputError(
-            "epochs = 0 scores a checkpoint: expected `checkpoint` to be set, found None"
-        )
     torch.manual_seed(seed)
     device = default_device()
     print(f"Running on {device} with PyTorch {torch.__version__}")
@@ -106,10 +99,14 @@ def main():
     # The data, and a model: a new one, or the checkpoint's.
     train_data = read(train_file, word_column, tag_column) if epochs > 0 else ([], [])
     val_data = read(val_file, word_column, tag_column)
-    if checkpoint is None:
+    if checkpoint is not None:
+        state, model = resume_run(checkpoint, model_settings(), dropout)
+    elif epochs > 0:
         state, model = new_run(*train_data, emb_file, model_settings())
     else:
-        state, model = resume_run(checkpoint, model_settings(), dropout)
+        raise InputError(
+            "epochs = 0 scores a checkpoint: expected its path, found checkpoint = None"
+        )
     check_criterion(criterion, state["tag_map"])
     model.to(device)
     train_loader = data_loader(encode(train_data, state), batch_size, shuffle=True, seed=seed)
@@ -132,31 +129,23 @@ def main():
             break
         begin = time.perf_counter()
         for group in optimizer.param_groups:
-            group["lr"] = lr / (1 + lr_decay * epoch)
+            group.update(lr=lr / (1 + lr_decay * epoch), momentum=momentum)
         train_loader.batch_sampler.set_epoch(epoch)
         losses = train_epoch(
-            model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, f"Epoch {epoch + 1}"
+            model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
         )
         predicted, val_loss = predict(
             model, val_set, eval_batch_size, viterbi_loss, f"Epoch {epoch + 1}, validation"
         )
         result = scores(val_set.tags, predicted)
 
-        improved = result[criterion] > state["best_score"]
-        state["epoch"] = epoch + 1
-        state["best_score"] = max(result[criterion], state["best_score"])
-        state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-        state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), rng=rng_states())
+        improved = record_epoch(state, result[criterion], model, optimizer)
         if epoch == first_epoch:
             keep_other_runs((best_file, last_file), state["run"], first_epoch)
         # The best first: after a crash between the two, resuming the last finds the best again.
         for path in [best_file, last_file] if improved else [last_file]:
             save_checkpoint(path, state)
-        print(
-            f"epoch {epoch + 1:3} of {epochs}, {time.perf_counter() - begin:.1f} s: "
-            f"loss {losses[0]:.3f} (language models) + {losses[1]:.3f} (tags), "
-            f"validation {val_loss:.3f}; {summary(result)}{' *' * improved}"
-        )
+        print_epoch(state, epochs, time.perf_counter() - begin, losses, val_loss, result)
 
     # The best epoch, or the checkpoint as it is if no epoch was trained.
     if state["epoch"] > first_epoch and is_of_run(best_file, state["run"]):
@@ -213,18 +202,27 @@ def new_run(words, tags, emb_file, settings):
         words, tags, settings["min_word_freq"], settings["min_char_freq"], settings["caseless"]
     )
     lm_vocab_size = len(word_map)
-    model_arguments = {name: settings[name] for name in settings if name in MODEL_ARGUMENTS}
+    embeddings = None
+    word_emb_dim = settings["word_emb_dim"]
     if emb_file is not None:
         embeddings, word_map, _ = load_embeddings(emb_file, word_map, settings["expand_vocab"])
-        model_arguments["word_emb_dim"] = embeddings.size(1)
-    model_arguments.update(
+        word_emb_dim = embeddings.size(1)
+    model_arguments = dict(
         tagset_size=len(tag_map),
         charset_size=len(char_map),
         vocab_size=len(word_map),
         lm_vocab_size=lm_vocab_size,
+        char_emb_dim=settings["char_emb_dim"],
+        char_rnn_dim=settings["char_rnn_dim"],
+        char_rnn_layers=settings["char_rnn_layers"],
+        word_emb_dim=word_emb_dim,
+        word_rnn_dim=settings["word_rnn_dim"],
+        word_rnn_layers=settings["word_rnn_layers"],
+        highway_layers=settings["highway_layers"],
+        dropout=settings["dropout"],
     )
     model = LM_LSTM_CRF(**model_arguments)
-    if emb_file is not None:
+    if embeddings is not None:
         model.init_word_embeddings(embeddings)
     model.fine_tune_word_embeddings(settings["fine_tune_word_embeddings"])
     print(
@@ -311,15 +309,15 @@ def report_unknown_tags(path, dataset):
 # ------------------------------------------------------------------------------------------------
 
 
-def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, description):
-    """Train on every sentence once.
+def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch):
+    """Train on every sentence once; `epoch`, counted from 0, is shown before the bar.
 
     :return: mean language model loss and mean Viterbi loss
     """
     model.train()
     device = next(model.parameters()).device
     totals, sentences = torch.zeros(2, device=device), 0
-    bar = tqdm(loader, desc=description, leave=False, mininterval=0.5)
+    bar = tqdm(loader, desc=f"Epoch {epoch + 1}, training", leave=False, mininterval=0.5)
     for step, batch in enumerate(bar, 1):
         batch = batch.to(device)
         crf_scores, forward_lm_scores, backward_lm_scores = model(batch)
@@ -338,6 +336,25 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, desc
             lm_mean, crf_mean = (totals / sentences).tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
     return lm_mean, crf_mean
+
+
+def record_epoch(state, score, model, optimizer):
+    """Take a finished epoch into `state`; :return: whether its score is the best so far"""
+    improved = score > state["best_score"]
+    state["epoch"] += 1
+    state["best_score"] = max(score, state["best_score"])
+    state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
+    state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), rng=rng_states())
+    return improved
+
+
+def print_epoch(state, epochs, seconds, losses, val_loss, result):
+    """One line that sums up an epoch; a star marks the best so far."""
+    print(
+        f"epoch {state['epoch']:3} of {epochs}, {seconds:.1f} s: "
+        f"loss {losses[0]:.3f} (language models) + {losses[1]:.3f} (tags), "
+        f"validation {val_loss:.3f}; {summary(result)}{' *' * (state['epochs_since_best'] == 0)}"
+    )
 
 
 def score_file(model, path, dataset, batch_size):

@@ -358,15 +358,27 @@ def are_spans(tags):
 
 
 def _precision_recall_f1(correct, predicted, gold):
-    """0 where there is nothing to divide by, as the CoNLL scorer has it."""
-    precision = correct / predicted if predicted else 0.0
-    recall = correct / gold if gold else 0.0
+    """Scores from counts; 0 where there is nothing to divide by, as the CoNLL scorer has it."""
     return {
-        "precision": precision,
-        "recall": recall,
-        "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
-        "gold": gold,
+        "correct": correct,
         "predicted": predicted,
+        "gold": gold,
+        "precision": correct / predicted if predicted else 0.0,
+        "recall": correct / gold if gold else 0.0,
+        "f1": 2 * correct / (predicted + gold) if predicted + gold else 0.0,
+    }
+
+
+def _scores_by_kind(gold, predicted):
+    """{kind: its scores}; both are iterables of sentences, each a list of (kind, where)."""
+    correct_counts, predicted_counts, gold_counts = (collections.Counter() for _ in range(3))
+    for gold_items, predicted_items in zip(gold, predicted, strict=True):
+        correct_counts.update(kind for kind, *_ in set(gold_items) & set(predicted_items))
+        predicted_counts.update(kind for kind, *_ in predicted_items)
+        gold_counts.update(kind for kind, *_ in gold_items)
+    return {
+        kind: _precision_recall_f1(correct_counts[kind], predicted_counts[kind], gold_counts[kind])
+        for kind in sorted(gold_counts | predicted_counts)
     }
 
 
@@ -380,38 +392,30 @@ def scores(gold, predicted):
         "macro_f1": mean over the tags that occur in gold or prediction of each tag's F1
         and, where all tags mark spans, the CoNLL scorer's exact-span scores
         "entity_f1", "precision", "recall": micro-averaged over all entities
-        "types": for every entity type its precision, recall, f1, gold and predicted counts
+        "types": for every entity type its precision, recall, f1 and the counts behind them
+    :raises ValueError: the shapes differ
     """
-    gold_tags, predicted_tags, right_tags = (collections.Counter() for _ in range(3))
-    gold_spans, predicted_spans, right_spans = (collections.Counter() for _ in range(3))
-    for gold_sentence, predicted_sentence in zip(gold, predicted, strict=True):
-        gold_tags.update(gold_sentence)
-        predicted_tags.update(predicted_sentence)
-        pairs = zip(gold_sentence, predicted_sentence, strict=True)
-        right_tags.update(tag for tag, other in pairs if tag == other)
-        gold_here, predicted_here = set(spans(gold_sentence)), set(spans(predicted_sentence))
-        gold_spans.update(kind for kind, _, _ in gold_here)
-        predicted_spans.update(kind for kind, _, _ in predicted_here)
-        right_spans.update(kind for kind, _, _ in gold_here & predicted_here)
+    if list(map(len, gold)) != list(map(len, predicted)):
+        raise ValueError("expected as many predicted tags as gold tags in every sentence")
 
-    tag_f1 = [
-        _precision_recall_f1(right_tags[tag], predicted_tags[tag], gold_tags[tag])["f1"]
-        for tag in gold_tags | predicted_tags
-    ]
+    def placed(sentences):
+        return ([(tag, i) for i, tag in enumerate(tags)] for tags in sentences)
+
+    def total(by_kind):
+        names = ("correct", "predicted", "gold")
+        return _precision_recall_f1(*(sum(s[name] for s in by_kind.values()) for name in names))
+
+    by_tag = _scores_by_kind(placed(gold), placed(predicted))
     result = {
-        "accuracy": right_tags.total() / max(gold_tags.total(), 1),
-        "macro_f1": sum(tag_f1) / max(len(tag_f1), 1),
+        "accuracy": total(by_tag)["recall"],  # every word has one gold tag
+        "macro_f1": sum(of_tag["f1"] for of_tag in by_tag.values()) / max(len(by_tag), 1),
     }
-    if are_spans(gold_tags | predicted_tags):
-        total = _precision_recall_f1(
-            right_spans.total(), predicted_spans.total(), gold_spans.total()
-        )
-        result["entity_f1"] = total["f1"]
-        result["precision"], result["recall"] = total["precision"], total["recall"]
-        result["types"] = {
-            kind: _precision_recall_f1(right_spans[kind], predicted_spans[kind], gold_spans[kind])
-            for kind in sorted(gold_spans | predicted_spans)
-        }
+    if are_spans(by_tag):
+        types = _scores_by_kind(map(spans, gold), map(spans, predicted))
+        overall = total(types)
+        result["entity_f1"] = overall["f1"]
+        result["precision"], result["recall"] = overall["precision"], overall["recall"]
+        result["types"] = types
     return result
 
 

@@ -49,7 +49,7 @@ def test_a_tiny_corpus_is_learnt_by_heart(tiny_train, monkeypatch, capsys):
 def test_bars_show_the_losses(tiny_train, capsys):
     tiny_train.main()
     errors = capsys.readouterr().err
-    assert re.search(r"Epoch 1: .*crf=\d+\.\d+, lm=\d+\.\d+", errors)
+    assert re.search(r"Epoch 1, training: .*crf=\d+\.\d+, lm=\d+\.\d+", errors)
     assert re.search(r"Epoch 2, validation: .*loss=\d+\.\d+", errors)
 
 
