@@ -38,7 +38,7 @@ window = 1024  # sentences read from stdin before they are tagged, those of like
 
 
 class ViterbiDecoder:
-    """Finds the tag sequence with the highest score (paper, section "CRF").
+    """Finds the tag sequence with the highest score (Lample et al. 2016, eq. 2).
 
     Only valid sequences are considered: no word is tagged <start> or <end>.
 

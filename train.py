@@ -57,14 +57,14 @@ caseless = True  # look words up in lower case, as GloVe does; characters always
 expand_vocab = True  # look words up that only emb_file knows, too
 
 # Model -------------------------------------------------------------------------------------------
-char_emb_dim = 30  # all sizes are the paper's
+char_emb_dim = 30  # the sizes are those of the paper's code
 char_rnn_dim = 300  # of each direction
 char_rnn_layers = 1
 word_emb_dim = 100  # with emb_file, the file decides
 word_rnn_dim = 300  # of both directions together
 word_rnn_layers = 1
 highway_layers = 1  # at each of the three places
-dropout = 0.5  # the paper's code has 0.55 in its examples
+dropout = 0.5  # paper's code: 0.55
 fine_tune_word_embeddings = False  # with emb_file: to move the vectors of the words in training
 # parts them from all others. Without emb_file, embeddings are always trained
 

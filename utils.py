@@ -313,8 +313,8 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
 
 
 def random_embeddings(vocab_size, dim):
-    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), which gives them unit variance times
-    1 / dim, as in the paper's section on parameter initialisation; row 0, <pad>, is zero."""
+    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), so that a row's length is about 1;
+    row 0, <pad>, is zero."""
     bound = math.sqrt(3 / dim)
     embeddings = torch.empty(vocab_size, dim).uniform_(-bound, bound)
     embeddings[0] = 0

@@ -84,7 +84,7 @@ def test_crf_adds_emission_and_transition():
         torch.testing.assert_close(scores[n, k, i, j], expected)
 
 
-def test_word_embeddings_start_within_the_papers_bounds():
+def test_word_embeddings_start_small():
     embeddings = model_of().word_embeddings
     bound = math.sqrt(3 / embeddings.embedding_dim)
     assert bound / 2 < embeddings.weight.abs().max() <= bound
