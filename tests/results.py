@@ -5,7 +5,7 @@
     python tests/results.py pos 1 2 3
 
 Trains as train.py's constants say, once for every seed, in a temporary folder, and prints the test
-scores, their mean and their deviation. The look-up baseline gives each word the tag that it has most
+scores, their mean and deviation. The look-up baseline gives each word the tag that it has most
 often in training, and a word that training lacks the most frequent tag, or O.
 """
 
