@@ -217,11 +217,17 @@ def main():
     tagger = Tagger(arguments.checkpoint)
     split = str.split if arguments.tokenized else split_words
 
+    sys.stdin.reconfigure(encoding="utf-8")
+    sys.stdout.reconfigure(encoding="utf-8")
     lines = iter(arguments.sentence or sys.stdin)
     at_once = 1 if sys.stdin.isatty() else window  # who types wants to see each answer
-    while some := [split(line) for line in itertools.islice(lines, at_once)]:
-        for words, tags in zip(some, tagger.tag(some), strict=True):
-            show(words, tags, tagger.tags_are_spans)
+    try:
+        while some := [split(line) for line in itertools.islice(lines, at_once)]:
+            for words, tags in zip(some, tagger.tag(some), strict=True):
+                show(words, tags, tagger.tags_are_spans)
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        raise InputError(f"stdin: expected UTF-8 text, found the byte 0x{found:02x}") from None
 
 
 if __name__ == "__main__":

@@ -88,6 +88,19 @@ def test_sentences_on_stdin(root, trained, tiny_corpus):
     assert [word for word, _ in unknown] == ["Paris’s", "☃."]  # taken as it is
 
 
+def test_input_that_is_not_utf8_is_one_line_on_stderr(root, trained):
+    result = subprocess.run(
+        [sys.executable, "inference.py", "--checkpoint", trained],
+        cwd=root,
+        input=b"caf\xe9\n",
+        capture_output=True,
+    )
+    assert result.returncode == 1
+    assert result.stderr.decode().splitlines() == [
+        "Error: stdin: expected UTF-8 text, found the byte 0xe9"
+    ]
+
+
 def test_nothing_to_tag(root, trained):
     result = run(root, "--checkpoint", trained, stdin="")
     assert result.returncode == 0 and result.stdout == ""

@@ -22,6 +22,6 @@ def test_constants_that_the_readme_names_exist(root):
     text = (root / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+)(?: = [^`]*)?`", text) + re.findall(r"train\.(\w+) =", text)
     constants = [name for name in named if name.islower() and "_" in name or name == "checkpoint"]
-    assert {"emb_file", "min_word_freq", "word_column", "tag_column"} <= set(constants)
+    assert {"emb_file", "word_column", "tag_column"} <= set(constants)
     for name in constants:
         assert hasattr(train, name) or name in ("create_input_tensors",), name
