@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datasets import WCDataset, collate
-from models import BLSTM, CRF, LM_LSTM_CRF, Highway, LanguageModelLoss
+from inference import ViterbiDecoder
+from models import BLSTM, CRF, LM_LSTM_CRF, Highway, LanguageModelLoss, ViterbiLoss
 from utils import create_maps
 
 SENTENCES = [
@@ -214,3 +215,19 @@ def test_given_embeddings_are_used_and_kept():
     model.fine_tune_word_embeddings(True)
     model(batch_of(0))[0].sum().backward()
     assert model.word_embeddings.weight.grad.any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_gives_what_the_cpu_gives():
+    model, batch = model_of(dropout=0.0).train(), batch_of(0, 1, 2, 3)
+    expected = model(batch)
+    on_cuda = model.to("cuda")(batch.to("cuda"))
+    for found, on_cpu in zip(on_cuda, expected, strict=True):
+        torch.testing.assert_close(found.cpu(), on_cpu, rtol=1e-3, atol=1e-4)
+    targets, lengths = batch.tags, batch.word_lengths
+    loss, decoder = ViterbiLoss(MAPS[2]), ViterbiDecoder(MAPS[2])
+    on_cpu = loss(expected[0], targets, lengths)
+    found = loss.to("cuda")(on_cuda[0], targets.to("cuda"), lengths.to("cuda"))
+    torch.testing.assert_close(found.cpu(), on_cpu, rtol=1e-3, atol=1e-4)
+    paths = decoder.decode(expected[0].to("cuda"), lengths.to("cuda"))
+    assert paths == decoder.decode(expected[0], lengths)
