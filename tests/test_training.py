@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 
+import datasets
 import train
 import utils
 from inference import Tagger
@@ -84,13 +85,36 @@ def test_the_criterion_decides_which_epoch_is_best(tiny_train, monkeypatch, crit
         values = next(made_up, (0.0, 0.0, 0.0))
         return dict(zip(keys, values, strict=True), precision=0.0, recall=0.0)
 
+    scored = []
+
+    def score_file(model, *arguments):
+        scored.append({name: value.clone().cpu() for name, value in model.state_dict().items()})
+
     monkeypatch.setattr(tiny_train, "scores", scores)
+    monkeypatch.setattr(tiny_train, "score_file", score_file)
     monkeypatch.setattr(tiny_train, "epochs", 3)
     monkeypatch.setattr(tiny_train, "criterion", criterion)
     tiny_train.main()
-    assert load_checkpoint(tiny_train.best_file)["epoch"] == 1 + keys.index(criterion)
-    assert load_checkpoint(tiny_train.best_file)["best_score"] == 0.3
+    best = load_checkpoint(tiny_train.best_file)
+    assert best["epoch"] == 1 + keys.index(criterion) and best["best_score"] == 0.3
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 3
+    assert equal(scored[0], dict(best["model"]))  # the best model is scored, not the last
+
+
+def test_each_epoch_has_an_order_of_its_own(tiny_train, monkeypatch):
+    epochs = []
+    set_epoch = datasets.LengthBatchSampler.set_epoch
+
+    def spy(self, epoch):
+        epochs.append(epoch)
+        set_epoch(self, epoch)
+
+    monkeypatch.setattr(datasets.LengthBatchSampler, "set_epoch", spy)
+    tiny_train.main()
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "epochs", 4)
+    tiny_train.main()
+    assert epochs == [0, 1, 2, 3]
 
 
 def test_learning_rate_decays_each_epoch(tiny_train, monkeypatch):
