@@ -17,7 +17,6 @@ import collections
 import math
 import os
 import time
-import uuid
 
 import torch
 from torch import nn
@@ -98,19 +97,20 @@ def main():
     device = default_device()
     print(f"Running on {device} with PyTorch {torch.__version__}")
 
-    # The data, and a model: a new one, or the checkpoint's.
+    # The data, all of it now: what is wrong with the test file shall not come out after hours.
     train_data = read(train_file, word_column, tag_column) if epochs > 0 else ([], [])
     val_data = read(val_file, word_column, tag_column)
+    test_data = None if test_file is None else read(test_file, word_column, tag_column)
+
+    # The model: a new one, or the checkpoint's.
     if checkpoint is not None:
         state, model = resume_run(checkpoint, model_settings(), dropout)
     elif epochs > 0:
         state, model = new_run(*train_data, emb_file, model_settings())
     else:
-        raise InputError(
-            "epochs = 0 scores a checkpoint: expected its path, found checkpoint = None"
-        )
-    check_criterion(criterion, state["tag_map"])
+        raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
     model.to(device)
+    check_criterion(criterion, state["tag_map"])
     train_loader = data_loader(encode(train_data, state), batch_size, shuffle=True, seed=seed)
     val_set = encode(val_data, state)
     report_unknown_tags(val_file, val_set)
@@ -118,8 +118,8 @@ def main():
     # What is minimised, and how.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(parameters, lr=lr, momentum=momentum)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum)
     if checkpoint is not None:
         optimizer.load_state_dict(state["optimizer"])
         set_rng_states(state["rng"])
@@ -155,8 +155,8 @@ def main():
         model.load_state_dict(state["model"])
     print(f"The model of epoch {state['epoch']}:")
     result = score_file(model, val_file, val_set, eval_batch_size)
-    if test_file is not None:
-        test_set = encode(read(test_file, word_column, tag_column), state)
+    if test_data is not None:
+        test_set = encode(test_data, state)
         report_unknown_tags(test_file, test_set)
         result = score_file(model, test_file, test_set, eval_batch_size)
     return result
@@ -234,7 +234,7 @@ def new_run(words, tags, emb_file, settings):
     )
     state = dict(
         format=CHECKPOINT_FORMAT,
-        run=uuid.uuid4().hex,  # tells this run's files from another's
+        run=os.urandom(16).hex(),  # tells this run's files from another's
         settings=settings,
         model_arguments=model_arguments,
         word_map=word_map,

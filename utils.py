@@ -382,6 +382,19 @@ def _scores_by_kind(gold, predicted):
     }
 
 
+def _total(by_kind):
+    """The scores of all kinds together."""
+    counts = zip(
+        *((s["correct"], s["predicted"], s["gold"]) for s in by_kind.values()), strict=True
+    )
+    return _precision_recall_f1(*(map(sum, counts) if by_kind else (0, 0, 0)))
+
+
+def _placed(tags):
+    """[(tag, where it stands)]"""
+    return [(tag, position) for position, tag in enumerate(tags)]
+
+
 def scores(gold, predicted):
     """Score predicted tags against gold ones over a whole corpus.
 
@@ -398,21 +411,14 @@ def scores(gold, predicted):
     if list(map(len, gold)) != list(map(len, predicted)):
         raise ValueError("expected as many predicted tags as gold tags in every sentence")
 
-    def placed(sentences):
-        return ([(tag, i) for i, tag in enumerate(tags)] for tags in sentences)
-
-    def total(by_kind):
-        names = ("correct", "predicted", "gold")
-        return _precision_recall_f1(*(sum(s[name] for s in by_kind.values()) for name in names))
-
-    by_tag = _scores_by_kind(placed(gold), placed(predicted))
+    by_tag = _scores_by_kind(*([_placed(tags) for tags in part] for part in (gold, predicted)))
     result = {
-        "accuracy": total(by_tag)["recall"],  # every word has one gold tag
+        "accuracy": _total(by_tag)["recall"],  # every word has one gold tag
         "macro_f1": sum(of_tag["f1"] for of_tag in by_tag.values()) / max(len(by_tag), 1),
     }
     if are_spans(by_tag):
         types = _scores_by_kind(map(spans, gold), map(spans, predicted))
-        overall = total(types)
+        overall = _total(types)
         result["entity_f1"] = overall["f1"]
         result["precision"], result["recall"] = overall["precision"], overall["recall"]
         result["types"] = types

@@ -407,9 +407,9 @@ def edited_copy(root, tmp_path, tiny_corpus):
 
     def edit(**constants):
         text = (tmp_path / "train.py").read_text(encoding="utf-8")
-        small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1, train_file=str(tiny_corpus))
-        small.update(val_file=str(tiny_corpus), test_file=str(tiny_corpus), **constants)
-        for name, value in small.items():
+        small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1)
+        small |= dict.fromkeys(("train_file", "val_file", "test_file"), str(tiny_corpus))
+        for name, value in (small | constants).items():
             text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
             assert found == 1, name
         (tmp_path / "train.py").write_text(text, encoding="utf-8")
@@ -444,15 +444,17 @@ def test_python_train(edited_copy, tmp_path):
     [
         (dict(word_column=7), "tiny.txt, line 1: expected a word in column 7"),
         (dict(emb_file="nowhere.txt"), "nowhere.txt: No such file"),
+        (dict(test_file="nowhere.txt"), "nowhere.txt: No such file"),
         (dict(checkpoint="nowhere.pt"), "nowhere.pt: No such file"),
         (dict(criterion="f1"), "criterion: expected one of"),
     ],
 )
-def test_bad_input_is_one_line_on_stderr(edited_copy, constants, message):
+def test_bad_input_is_one_line_on_stderr(edited_copy, tmp_path, constants, message):
     run = edited_copy(**constants)
     assert run.returncode == 1
     assert message in run.stderr and "Traceback" not in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("*.pt"))  # said before any training
 
 
 def test_programming_errors_keep_their_traceback(edited_copy):
