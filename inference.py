@@ -124,8 +124,8 @@ class Tagger:
     """A trained model, ready to tag sentences.
 
     >>> tagger = Tagger("best_checkpoint.pt")
-    >>> tagger.tag([["Dunston", "checks", "in", "."]])
-    [['B-PER', 'O', 'O', 'O']]
+    >>> tagger.tag([["Paris", "is", "old", "."]])
+    [['B-LOC', 'O', 'O', 'O']]
 
     :param path: a checkpoint that train.py wrote, on whatever device
     :param device: where to run; CUDA if there is one by default
