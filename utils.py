@@ -384,10 +384,8 @@ def _scores_by_kind(gold, predicted):
 
 def _total(by_kind):
     """The scores of all kinds together."""
-    counts = zip(
-        *((s["correct"], s["predicted"], s["gold"]) for s in by_kind.values()), strict=True
-    )
-    return _precision_recall_f1(*(map(sum, counts) if by_kind else (0, 0, 0)))
+    names = ("correct", "predicted", "gold")
+    return _precision_recall_f1(*(sum(s[name] for s in by_kind.values()) for name in names))
 
 
 def _placed(tags):
