@@ -119,7 +119,7 @@ def main():
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum)
+    optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, fused=True)
     if checkpoint is not None:
         optimizer.load_state_dict(state["optimizer"])
         set_rng_states(state["rng"])
@@ -319,7 +319,10 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
     model.train()
     device = next(model.parameters()).device
     totals, sentences = torch.zeros(2, device=device), 0
-    bar = tqdm(loader, desc=f"Epoch {epoch + 1}, training", leave=False, mininterval=0.5)
+    # disable=None: no bar where stderr is no terminal, such as a log file
+    bar = tqdm(
+        loader, desc=f"Epoch {epoch + 1}, training", leave=False, mininterval=0.5, disable=None
+    )
     for step, batch in enumerate(bar, 1):
         batch = batch.to(device)
         crf_scores, forward_lm_scores, backward_lm_scores = model(batch)

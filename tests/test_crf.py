@@ -26,6 +26,13 @@ def random_case(words_tags, lengths, scale=2.0, seed=0, dtype=torch.float32):
     return scores, targets, torch.tensor(lengths), tag_map
 
 
+def log_partition(scores, lengths, tag_map):
+    """As ViterbiLoss computes it, (N)."""
+    loss = ViterbiLoss(tag_map)
+    alpha, _ = loss.forward_algorithm(scores)
+    return loss.log_partition(alpha, lengths)
+
+
 def enumerated_loss(scores, targets, lengths, tag_map):
     """Mean loss by enumeration."""
     losses = []
@@ -59,25 +66,27 @@ def test_gradient_by_finite_differences():
     assert torch.autograd.gradcheck(lambda s: loss(s, targets, lengths), (scores,))
 
 
-def test_gradient_of_the_log_partition_is_the_probability_of_each_step():
-    scores, _, lengths, tag_map = random_case(3, [4], dtype=torch.float64)
+def test_probability_of_each_step_is_the_gradient_of_the_log_partition():
+    scores, _, lengths, tag_map = random_case(3, [4, 2, 1], dtype=torch.float64)
     scores.requires_grad_()
-    ViterbiLoss(tag_map).log_partition(scores, lengths).sum().backward()
-    paths = oracle.all_paths(scores[0], 4, tag_map)
-    probability = torch.tensor(list(paths.values()), dtype=torch.float64).softmax(0)
-    expected = torch.zeros_like(scores[0])
-    for path, p in zip(paths, probability, strict=True):
-        for t, index in enumerate(oracle.unrolled(path, tag_map)):
-            expected[t].view(-1)[index] += p
-    torch.testing.assert_close(scores.grad[0], expected)
+    log_partition(scores, lengths, tag_map).sum().backward()  # by autograd alone
+    loss = ViterbiLoss(tag_map)
+    found = loss.step_probabilities(scores.detach(), *loss.forward_algorithm(scores), lengths)
+    torch.testing.assert_close(found, scores.grad.nan_to_num())
+    for n, length in enumerate(lengths.tolist()):
+        paths = oracle.all_paths(scores[n], length, tag_map)
+        probability = torch.tensor(list(paths.values()), dtype=torch.float64).softmax(0)
+        expected = torch.zeros_like(scores[n])
+        for path, p in zip(paths, probability, strict=True):
+            for t, index in enumerate(oracle.unrolled(path, tag_map)):
+                expected[t].view(-1)[index] += p
+        torch.testing.assert_close(found[n].detach(), expected)
 
 
 def test_equal_scores_count_the_paths():
     tag_map = tag_map_of(3)
-    log_partition = ViterbiLoss(tag_map).log_partition(
-        torch.zeros(3, 6, 5, 5), torch.tensor([1, 3, 6])
-    )
-    assert log_partition.exp().tolist() == pytest.approx([1, 3**2, 3**5])
+    found = log_partition(torch.zeros(3, 6, 5, 5), torch.tensor([1, 3, 6]), tag_map)
+    assert found.exp().tolist() == pytest.approx([1, 3**2, 3**5])
 
 
 @pytest.mark.parametrize("position", range(5))
@@ -140,7 +149,7 @@ def test_a_long_sentence():
     for t in range(1, 300):
         alpha = torch.logsumexp(alpha[:, None] + inner[t], dim=0)
     expected = torch.logsumexp(alpha + scores[0, 300, 1:-1, -1].double(), dim=0).item()
-    found = ViterbiLoss(tag_map).log_partition(scores, lengths).item()
+    found = log_partition(scores, lengths, tag_map).item()
     assert found == pytest.approx(expected, rel=1e-5)
     path = ViterbiDecoder(tag_map).decode(scores, lengths)[0]
     assert len(path) == 300 and set(path) <= {1, 2, 3, 4}
@@ -223,9 +232,9 @@ def test_worked_log_partition():
     scores[0, 0, 0, 1:4] = transitions[0] + emissions[0]
     scores[0, 1:3, 1:4, 1:4] = transitions + emissions[1:].unsqueeze(1)
     scores[0, 3, 1:4, 4] = transitions[:, 1]
-    log_partition = ViterbiLoss(tag_map).log_partition(scores, torch.tensor([4])).item()
-    assert log_partition == pytest.approx(5.0607, abs=5e-5)
-    assert log_partition == pytest.approx(oracle.log_partition(scores[0], 4, tag_map))
+    found = log_partition(scores, torch.tensor([4]), tag_map).item()
+    assert found == pytest.approx(5.0607, abs=5e-5)
+    assert found == pytest.approx(oracle.log_partition(scores[0], 4, tag_map))
 
 
 def test_worked_best_path():
@@ -260,4 +269,4 @@ def test_best_score_is_never_above_the_log_partition():
     for seed, words_tags in itertools.product(range(5), (1, 3)):
         scores, _, lengths, tag_map = random_case(words_tags, [4], scale=50.0, seed=seed)
         best = max(oracle.all_paths(scores[0], 4, tag_map).values())
-        assert best <= ViterbiLoss(tag_map).log_partition(scores, lengths).item() + 1e-3
+        assert best <= log_partition(scores, lengths, tag_map).item() + 1e-3

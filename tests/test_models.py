@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datasets import WCDataset, collate
 from inference import ViterbiDecoder
-from models import BLSTM, CRF, LM_LSTM_CRF, Highway, LanguageModelLoss, ViterbiLoss
+from models import BLSTM, CRF, LM_LSTM_CRF, Dropout, Highway, LanguageModelLoss, ViterbiLoss
 from utils import create_maps
 
 SENTENCES = [
@@ -231,3 +231,13 @@ def test_cuda_gives_what_the_cpu_gives():
     torch.testing.assert_close(found.cpu(), on_cpu, rtol=1e-3, atol=1e-4)
     paths = decoder.decode(expected[0].to("cuda"), lengths.to("cuda"))
     assert paths == decoder.decode(expected[0], lengths)
+
+
+def test_dropout_keeps_the_mean():
+    torch.manual_seed(0)
+    dropout = Dropout(0.2)
+    x = torch.ones(100_000)
+    found = dropout(x)
+    assert set(found.unique().tolist()) == {0.0, 1.25}
+    assert found.mean().item() == pytest.approx(1, abs=0.01)
+    assert Dropout(0.0)(x).equal(x) and dropout.eval()(x).equal(x)

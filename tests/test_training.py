@@ -54,7 +54,10 @@ def test_a_tiny_corpus_is_learnt_by_heart(tiny_train, monkeypatch, capsys):
     assert Tagger(tiny_train.best_file).tag(words) == tags
 
 
-def test_bars_show_the_losses(tiny_train, capsys):
+def test_bars_show_the_losses(tiny_train, monkeypatch, capsys):
+    tiny_train.main()
+    assert capsys.readouterr().err == ""  # no bars where stderr is no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tiny_train.main()
     errors = capsys.readouterr().err
     assert re.search(r"Epoch 1, training: .*crf=\d+\.\d+, lm=\d+\.\d+", errors)

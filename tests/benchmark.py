@@ -1,0 +1,408 @@
+"""Speed and memory, compared with a textbook variant and with pytorch-crf.
+
+    python tests/benchmark.py                        the sample corpus
+    python tests/benchmark.py train.txt              another file: word first, tag last
+    python tests/benchmark.py --profile              where the time of a training step goes
+    python tests/benchmark.py --memory               peak memory, with a corpus 10 times as long
+
+The textbook variant is the same model, made of the same parts, as one would first write it: LSTMs
+over packed sequences, batches in random order, padded as they come, each training batch decoded
+for its F1, losses read at every step. Both compute the same scores; that is checked first.
+
+What is compared runs in turns in one process, so that a machine that slows down slows both. The
+table gives the median over the turns, and the median ratio with the lowest and the highest.
+"""
+
+import argparse
+import contextlib
+import gc
+import io
+import itertools
+import os
+import pathlib
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils.data import DataLoader
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import train  # noqa: E402  (only found after the line above)
+from datasets import collate, data_loader  # noqa: E402
+from inference import ViterbiDecoder  # noqa: E402
+from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
+from utils import default_device, read_words_tags, scores  # noqa: E402
+
+SLICES = 5  # turns in which an epoch is taken
+
+
+class PackedBLSTM(torch.nn.Module):
+    """BLSTM with packing: the same parameters, another way."""
+
+    def __init__(self, blstm):
+        super().__init__()
+        if len(blstm.rightward) > 1:
+            raise ValueError("expected one layer of word LSTMs, as train.py has it")
+        rightward, leftward = blstm.rightward[0], blstm.leftward[0]
+        self.lstm = torch.nn.LSTM(
+            rightward.input_size, rightward.hidden_size, batch_first=True, bidirectional=True
+        )
+        with torch.no_grad():
+            for name, parameter in rightward.named_parameters():
+                getattr(self.lstm, name).copy_(parameter)
+            for name, parameter in leftward.named_parameters():
+                getattr(self.lstm, name + "_reverse").copy_(parameter)
+
+    def forward(self, x, lengths):
+        return read_packed(self.lstm, x, lengths)
+
+
+def read_packed(lstm, x, lengths):
+    """An LSTM's states over packed sequences."""
+    packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    states, _ = lstm(packed)
+    return pad_packed_sequence(states, batch_first=True, total_length=x.size(1))[0]
+
+
+class Textbook(LM_LSTM_CRF):
+    """LM_LSTM_CRF whose LSTMs read packed sequences."""
+
+    def __init__(self, arguments, model):
+        super().__init__(**arguments)
+        self.load_state_dict(model.state_dict())
+        self.word_embeddings.requires_grad_(model.word_embeddings.weight.requires_grad)
+        self.word_blstm = PackedBLSTM(model.word_blstm)
+
+    def forward(self, batch):
+        self.char_lengths = batch.char_lengths
+        return super().forward(batch)
+
+    def read_characters(self, lstm, chars, markers):
+        states = read_packed(lstm, self.char_embeddings(chars), self.char_lengths)
+        return self.dropout(take(states, markers))
+
+
+class Setup:
+    """What both variants share: the data, the maps, the losses, the device."""
+
+    def __init__(self, words, tags, emb_file, device):
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.state, self.model = train.new_run(words, tags, emb_file, train.model_settings())
+        self.dataset = train.encode((words, tags), self.state)
+        self.device = device
+        self.tag_map = self.state["tag_map"]
+        self.tag_names = {index: tag for tag, index in self.tag_map.items()}
+        lm_vocab_size = self.state["model_arguments"]["lm_vocab_size"]
+        self.lm_loss = LanguageModelLoss(self.state["word_map"], lm_vocab_size)
+        self.viterbi_loss = ViterbiLoss(self.tag_map).to(device)
+        self.decoder = ViterbiDecoder(self.tag_map)
+        self.textbook = Textbook(self.state["model_arguments"], self.model).to(device)
+        self.model.to(device)
+        self.check()
+
+    def check(self):
+        """Both variants give the same scores."""
+        batch = collate([self.dataset[i] for i in range(10)]).to(self.device)
+        with torch.no_grad():
+            found, expected = (m.eval()(batch)[0] for m in (self.model, self.textbook))
+        real = batch.tags >= 0
+        real &= torch.arange(real.size(1), device=self.device) < batch.word_lengths.unsqueeze(1)
+        torch.testing.assert_close(found[real], expected[real], rtol=1e-3, atol=1e-3)
+
+    def batches(self, textbook, batch_size, shuffle=True):
+        """A DataLoader."""
+        if textbook:
+            return DataLoader(self.dataset, batch_size, shuffle=True, collate_fn=collate)
+        return data_loader(self.dataset, batch_size, shuffle=shuffle)
+
+    def optimizer(self, model):
+        """As in train.main."""
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return torch.optim.SGD(trained, lr=train.lr, momentum=train.momentum, fused=True)
+
+    def project_steps(self, batches, optimizer):
+        """Train as train.py does, on some batches; :return: sentences"""
+        batches = list(batches)
+        total = sum(len(batch.words) for batch in batches)
+        losses = (self.lm_loss, self.viterbi_loss, train.grad_clip)
+        train.train_epoch(self.model, batches, optimizer, *losses, epoch=0)
+        return total
+
+    def textbook_steps(self, batches, optimizer):
+        """Train the textbook variant on some batches; :return: sentences"""
+        self.textbook.train()
+        total, seen = 0, [0.0, 0.0]
+        for batch in batches:
+            batch = batch.to(self.device)
+            crf_scores, forward_lm, backward_lm = self.textbook(batch)
+            lm = self.lm_loss(forward_lm, backward_lm, batch)
+            crf = self.viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
+            optimizer.zero_grad()
+            (lm + crf).backward()
+            torch.nn.utils.clip_grad_norm_(self.textbook.parameters(), train.grad_clip)
+            optimizer.step()
+            seen[0] += lm.item()
+            seen[1] += crf.item()
+            scores(self.gold(batch), self.decode(crf_scores.detach(), batch))
+            total += len(batch.words)
+        return total
+
+    def gold(self, batch):
+        """The gold tags of a batch."""
+        m = len(self.tag_map)
+        return [
+            [self.tag_names[index % m] for index in tags[: length - 1]]
+            for tags, length in zip(batch.tags.tolist(), batch.word_lengths.tolist(), strict=True)
+        ]
+
+    def decode(self, crf_scores, batch):
+        """The best tags of a batch."""
+        paths = self.decoder.decode(crf_scores, batch.word_lengths)
+        return [[self.tag_names[tag] for tag in path] for path in paths]
+
+    @torch.inference_mode()
+    def tag(self, model, batches):
+        """Tag some batches; :return: sentences"""
+        model.eval()
+        total = 0
+        for batch in batches:
+            batch = batch.to(self.device)
+            self.decode(model(batch)[0], batch)
+            total += len(batch.words)
+        return total
+
+
+def clock(device):
+    """Seconds, after all that the GPU was given is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def in_turns(device, tasks, turns):
+    """Run tasks in turns; each returns how much it did. :return: {name: list of amount/second}"""
+    rates = {name: [] for name in tasks}
+    for _ in range(turns):
+        for name, task in tasks.items():
+            begin = clock(device)
+            amount = task()
+            rates[name].append(amount / (clock(device) - begin))
+    return rates
+
+
+def header(*columns):
+    """Print a line of the table."""
+    what, project, other, ratio, spread = columns
+    print(f"{what:44}{project:>10}{other:>24}{ratio:>8}  {spread}", flush=True)
+
+
+def row(label, rates):
+    """Print the first of `rates` against each of the others."""
+    first, *others = rates
+    for other in others:
+        ratios = [a / b for a, b in zip(rates[first], rates[other], strict=True)]
+        header(
+            label,
+            f"{statistics.median(rates[first]):,.1f}",
+            f"{other} {statistics.median(rates[other]):6,.1f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f} to {max(ratios):.2f}",
+        )
+
+
+def measure_sentences(setup, batch_sizes):
+    """Sentences per second in training and tagging: every sentence once, in slices, in turns."""
+    for training, batch_size in [(True, size) for size in batch_sizes] + [(False, 32)]:
+        tasks = {}
+        for name, textbook in (("project", False), ("textbook", True)):
+            model = setup.textbook if textbook else setup.model
+            loader = setup.batches(textbook, batch_size)
+            batches, count = iter(loader), -(-len(loader) // SLICES)
+            if training:
+                steps = setup.textbook_steps if textbook else setup.project_steps
+                optimizer = setup.optimizer(model)
+                steps(itertools.islice(setup.batches(textbook, batch_size), 3), optimizer)
+                tasks[name] = lambda s=steps, o=optimizer, b=batches, c=count: s(
+                    itertools.islice(b, c), o
+                )
+            else:
+                tasks[name] = lambda m=model, b=batches, c=count: setup.tag(
+                    m, itertools.islice(b, c)
+                )
+        rates = in_turns(setup.device, tasks, SLICES)
+        row(f"sentences/s, {'training' if training else 'tagging'}, batch {batch_size}", rates)
+        if training:
+            step = batch_size / statistics.median(rates["project"])
+            begin = time.perf_counter()
+            batches = sum(1 for _ in setup.batches(False, batch_size))
+            preparing = (time.perf_counter() - begin) / batches
+            print(
+                f"    a step: {step * 1000:.1f} ms; preparing its batch: {preparing * 1000:.1f} ms,"
+                f" {preparing / step:.1%} of it"
+            )
+
+
+def measure_crf(device, m, sentences=32, words=50):
+    """Loss with gradients, and decoding, for random emissions: batches per second."""
+    from torchcrf import CRF as PyTorchCRF
+
+    torch.manual_seed(0)
+    tag_map = {"<start>": 0, **{str(i): i for i in range(1, m - 1)}, "<end>": m - 1}
+    emissions = torch.randn(sentences, words, m, device=device, requires_grad=True)
+    transitions = torch.randn(m, m, device=device, requires_grad=True)
+    lengths = torch.randint(words // 2, words + 1, (sentences,), device=device)
+    lengths[0] = words
+    mask = torch.arange(words, device=device) < lengths.unsqueeze(1)
+    tags = torch.randint(1, m - 1, (sentences, words), device=device)
+    tags[torch.arange(sentences, device=device), lengths - 1] = m - 1
+    targets = torch.cat((torch.zeros_like(tags[:, :1]), tags[:, :-1]), dim=1) * m + tags
+    loss, decoder = ViterbiLoss(tag_map).to(device), ViterbiDecoder(tag_map)
+    pytorch_crf = PyTorchCRF(m, batch_first=True).to(device)
+
+    def project():
+        emissions.grad = transitions.grad = None
+        loss(emissions.unsqueeze(2) + transitions, targets, lengths).backward()
+
+    def textbook():  # the forward algorithm, differentiated by autograd alone
+        emissions.grad = transitions.grad = None
+        all_scores = emissions.unsqueeze(2) + transitions
+        gold = all_scores.flatten(2).gather(2, targets.unsqueeze(2)).squeeze(2)
+        alpha, _ = loss.forward_algorithm(all_scores)
+        (loss.log_partition(alpha, lengths) - (gold * mask).sum(1)).mean().backward()
+
+    def library():
+        emissions.grad = None
+        pytorch_crf.zero_grad()
+        (-pytorch_crf(emissions, tags, mask=mask, reduction="mean")).backward()
+
+    @torch.inference_mode()
+    def decode():
+        decoder.decode(emissions.unsqueeze(2) + transitions, lengths)
+
+    @torch.inference_mode()
+    def library_decode():
+        pytorch_crf.decode(emissions, mask=mask)
+
+    def repeated(function, times=10):
+        def task():
+            for _ in range(times):
+                function()
+            return times
+
+        function()
+        return task
+
+    shape = f"N {sentences}, L {words}, m {m}"
+    variants = {"project": project, "textbook": textbook, "pytorch-crf": library}
+    tasks = {name: repeated(function) for name, function in variants.items()}
+    row(f"batches/s, ViterbiLoss, {shape}", in_turns(device, tasks, 9))
+    tasks = {"project": repeated(decode), "pytorch-crf": repeated(library_decode)}
+    row(f"batches/s, decoding, {shape}", in_turns(device, tasks, 9))
+
+
+def profile(setup, batch_size, steps=30):
+    """Where the time of a training step goes, operation by operation."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    cuda = setup.device.type == "cuda"
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+    optimizer = setup.optimizer(setup.model)
+    batches = iter(setup.batches(False, batch_size))
+    setup.project_steps(itertools.islice(batches, 5), optimizer)
+    with record(activities=activities) as recorded:
+        setup.project_steps(itertools.islice(batches, steps), optimizer)
+    order = "self_device_time_total" if cuda else "self_cpu_time_total"
+    print(f"{steps} training steps of {batch_size} sentences")
+    table = recorded.key_averages().table(
+        sort_by=order, row_limit=18, max_name_column_width=40, max_src_column_width=0
+    )
+    print("\n".join(line for line in table.splitlines() if not line.startswith("-")))
+
+
+def memory(arguments):
+    """Peak memory of 100 training steps, and of the text alone, with the corpus 1 and 10 times."""
+    peaks = []
+    for times in (1, 10):
+        of_times = []
+        for steps in (0, 100):
+            command = [sys.executable, __file__, arguments.file, "--peak", str(times), str(steps)]
+            command += ["--sentences", str(arguments.sentences)]
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            of_times.append(int(output))
+        peaks.append(of_times)
+        print(
+            f"corpus x {times:2}: peak {of_times[0]:,} MiB with the text encoded, "
+            f"{of_times[1]:,} MiB after 100 training steps"
+        )
+    print(
+        f"10 times the corpus takes {peaks[1][1] - peaks[0][1]:,} MiB more, "
+        f"the text and its data set alone {peaks[1][0] - peaks[0][0]:,} MiB"
+    )
+
+
+def peak(words, tags, times, steps):
+    """Print the peak memory, in MiB, of so many steps on a corpus so many times as long."""
+    # New strings and lists: a longer corpus, not more references to one.
+    words = [["".join(list(word)) for word in sentence] for _ in range(times) for sentence in words]
+    tags = [list(sentence) for _ in range(times) for sentence in tags]
+    setup = Setup(words, tags, None, torch.device("cpu"))
+    loader = setup.batches(False, 10)
+    if steps > 0:
+        setup.project_steps(itertools.islice(loader, steps), setup.optimizer(setup.model))
+    gc.collect()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def machine(device):
+    """A line about the hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as file:
+            models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+        name = models[0] if models else name
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure speed and memory.")
+    parser.add_argument("file", nargs="?", default=str(ROOT / train.train_file))
+    parser.add_argument("--sentences", type=int, default=1000, help="how many, from the first on")
+    parser.add_argument("--embeddings", metavar="FILE", help="a GloVe text file")
+    parser.add_argument("--batch", type=int, nargs="+", default=[10, 32])
+    parser.add_argument("--profile", action="store_true", help="where a training step's time goes")
+    parser.add_argument("--memory", action="store_true", help="peak memory, corpus x 1 and x 10")
+    parser.add_argument("--peak", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.memory:
+        return memory(arguments)
+    words, tags = read_words_tags(arguments.file)
+    words, tags = words[: arguments.sentences], tags[: arguments.sentences]
+    if arguments.peak:
+        return peak(words, tags, *arguments.peak)
+    torch.manual_seed(train.seed)
+    device = default_device()
+    print(
+        f"{machine(device)}, PyTorch {torch.__version__}; {pathlib.Path(arguments.file).name}: "
+        f"{len(words):,} sentences, {sum(map(len, words)) / len(words):.1f} words each"
+    )
+    setup = Setup(words, tags, arguments.embeddings, device)
+    if arguments.profile:
+        return profile(setup, arguments.batch[0])
+    header("", "project", "other", "ratio", "lowest to highest")
+    measure_sentences(setup, arguments.batch)
+    for m in (20, 50):
+        measure_crf(device, m)
+
+
+if __name__ == "__main__":
+    main()
