@@ -3,6 +3,8 @@
     python inference.py "Dunston checks in at the Majestic Hotel ."
     python inference.py --tokenized < sentences.txt
     python inference.py --checkpoint other.pt "Does Paris like Paris?"
+    python inference.py --confidence "Does Paris like Paris?"
+    python inference.py --nbest 3 "Does Paris like Paris?"
 
 Sentences come from the command line or, one a line, from stdin. For each, the words stand below
 one another, every one with its tag, and each entity beside its first word; a blank line follows.
@@ -20,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
-from models import LM_LSTM_CRF, word_penalty
+from models import LM_LSTM_CRF, ViterbiLoss, word_penalty
 from utils import (
     END,
     START,
@@ -28,6 +30,7 @@ from utils import (
     are_spans,
     default_device,
     load_checkpoint,
+    may_follow,
     run_script,
     spans,
 )
@@ -43,11 +46,19 @@ class ViterbiDecoder:
     Only valid sequences are considered: no word is tagged <start> or <end>.
 
     :param tag_map: dict from tag to index; says where <start> and <end> are
+    :param scheme: "IOB1", "IOB2" or "BIOES", to keep to its rules (no I-PER after O); None: no rule
     """
 
-    def __init__(self, tag_map):
+    def __init__(self, tag_map, scheme=None):
         self.start, self.end = tag_map[START], tag_map[END]
         self.word_penalty = word_penalty(tag_map)
+        self.step_penalty = None if scheme is None else step_penalty(tag_map, scheme)
+
+    def constrain(self, scores):
+        """The scores, those of steps that the scheme forbids lowered: (N, L, m, m), both."""
+        if self.step_penalty is None:
+            return scores
+        return scores + self.step_penalty.to(scores.device)
 
     @torch.inference_mode()
     def decode(self, scores, lengths):
@@ -61,6 +72,7 @@ class ViterbiDecoder:
         :param lengths: (N) words of each sentence, <end> included
         :return: list of N lists of lengths[i] - 1 tag indices
         """
+        scores = self.constrain(scores)
         penalty = self.word_penalty.to(scores.device)
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
@@ -90,30 +102,88 @@ class ViterbiDecoder:
         found = torch.stack(found[::-1], dim=1).tolist()  # the only time the CPU waits for a GPU
         return [tags[: length - 1] for tags, length in zip(found, lengths.tolist(), strict=True)]
 
+    @torch.inference_mode()
+    def decode_nbest(self, scores, lengths, count):
+        """The best `count` paths of each sentence, the best first.
+
+        The Viterbi algorithm again, with the scores of the best `count` paths to each tag, not of
+        one: the paths to the next tag continue any of them. Here the way is noted.
+
+        :param scores: (N, L, m, m)
+        :param lengths: (N) words of each sentence, <end> included
+        :return: paths (N, count, L - 1), of which lengths[n] - 1 tags count, and their scores
+            (N, count), -inf where a sentence has fewer paths
+        """
+        scores = self.constrain(scores)
+        m = scores.size(2)
+        penalty = self.word_penalty.to(scores.device).unsqueeze(1)  # (m, 1)
+        best = scores.new_full((len(scores), m, count), -math.inf)
+        best[:, self.start, 0] = 0
+        at_end, back_pointers = [], []
+        for step in scores.unbind(1):
+            paths = (best.unsqueeze(3) + step.unsqueeze(2)).flatten(1, 2)  # (N, m * count, m)
+            best, previous = paths.topk(count, dim=1)  # (N, count, m)
+            at_end.append(best[:, :, self.end])
+            back_pointers.append(previous.flatten(1))  # (N, count * m)
+            best = best.transpose(1, 2) + penalty  # (N, m, count)
+        last = (lengths - 1).view(1, -1, 1).expand(-1, -1, count)
+        path_scores = torch.stack(at_end).gather(0, last).squeeze(0)  # (N, count)
+
+        rank = torch.arange(count, device=scores.device).expand(len(scores), -1)  # (N, count)
+        tag = torch.full_like(rank, self.end)
+        found = []
+        for t in range(scores.size(1) - 1, 0, -1):
+            previous = back_pointers[t].gather(1, rank * m + tag)
+            going = t < lengths.unsqueeze(1)
+            tag = torch.where(going, previous // count, tag)
+            rank = torch.where(going, previous % count, rank)
+            found.append(tag)
+        if not found:
+            return rank.new_empty(*rank.shape, 0), path_scores
+        return torch.stack(found[::-1], dim=2), path_scores
+
+
+def step_penalty(tag_map, scheme):
+    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
+    forbids it. It is finite: if nothing else is left, the best of the forbidden is an answer."""
+    outer = {START: "O", END: "O"}
+    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
+    return torch.tensor([[0.0 if may_follow(i, j, scheme) else -1e6 for j in names] for i in names])
+
 
 @torch.inference_mode()
-def predict(model, dataset, batch_size, viterbi_loss=None, description=None):
-    """Tag the sentences of a data set.
+def scored_batches(model, dataset, batch_size, description=None):
+    """Score the sentences of a data set, those of like length together.
 
     :param model: LM_LSTM_CRF, on the device where it shall run
     :param dataset: WCDataset
-    :param viterbi_loss: ViterbiLoss on that device, if the loss is wanted too
     :param description: shown before a progress bar; None shows no bar
-    :return: list of a list of tags for every sentence, in the data set's order; the mean loss per
-        sentence, or None
+    :return: iterator over (positions of the sentences in the data set, Batch on the model's
+        device, CRF scores, the bar)
     """
     model.eval()
     device = next(model.parameters()).device
-    decoder = ViterbiDecoder(dataset.tag_map)
-    tag_names = {index: tag for tag, index in dataset.tag_map.items()}
     loader = data_loader(dataset, batch_size, shuffle=False)
-    predicted, total_loss = [None] * len(dataset), 0.0
-
     hidden = True if description is None else None  # None: unless stderr is a terminal
     bar = tqdm(loader, desc=description, disable=hidden, leave=False, mininterval=0.5)
     for sentences, batch in zip(loader.batch_sampler, bar, strict=True):
         batch = batch.to(device)
         scores, _, _ = model(batch)
+        yield sentences, batch, scores, bar
+
+
+def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=None):
+    """Tag the sentences of a data set.
+
+    :param model, dataset, batch_size, description: as in scored_batches
+    :param decoder: ViterbiDecoder
+    :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
+    :return: list of a list of tags for every sentence, in the data set's order; the mean loss per
+        sentence, or None
+    """
+    tag_names = {index: tag for tag, index in dataset.tag_map.items()}
+    predicted, total_loss = [None] * len(dataset), 0.0
+    for sentences, batch, scores, bar in scored_batches(model, dataset, batch_size, description):
         paths = decoder.decode(scores, batch.word_lengths)
         for sentence, path in zip(sentences, paths, strict=True):
             predicted[sentence] = [tag_names[tag] for tag in path]
@@ -138,6 +208,8 @@ class Tagger:
     >>> tagger.tag([["Paris", "is", "old", "."]])
     [['B-LOC', 'O', 'O', 'O']]
 
+    Sentences are lists of words; a sentence may be empty. What comes out has their order.
+
     :param path: a checkpoint that train.py wrote, on whatever device
     :param device: where to run; CUDA if there is one by default
     """
@@ -148,18 +220,75 @@ class Tagger:
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = state["settings"]["caseless"]
         self.tags_are_spans = are_spans(set(state["tag_map"]) - {START, END})
+        self.tag_names = {index: tag for tag, index in state["tag_map"].items()}
+        scheme = state["scheme"] if state["constrain_tags"] else None
+        self.decoder = ViterbiDecoder(state["tag_map"], scheme)
+        self.viterbi_loss = ViterbiLoss(state["tag_map"]).to(device or default_device())
+
+    def dataset(self, sentences):
+        """The sentences, encoded."""
+        return WCDataset(sentences, None, *self.maps, caseless=self.caseless)
 
     def tag(self, sentences):
-        """Tag sentences that are split into words already.
+        """Tag sentences.
 
-        :param sentences: list of lists of words; a sentence may be empty
-        :return: list of lists of tags, of the same lengths and in the same order
+        :param sentences: list of lists of words
+        :return: list of lists of tags, of the same lengths
         """
         if not sentences:
             return []
-        dataset = WCDataset(sentences, None, *self.maps, caseless=self.caseless)
-        predicted, _ = predict(self.model, dataset, batch_size)
+        predicted, _ = predict(self.model, self.dataset(sentences), batch_size, self.decoder)
         return predicted
+
+    def tag_with_confidence(self, sentences):
+        """Tag sentences, and say how sure each tag is.
+
+        A tag's confidence is its marginal probability: the probability of all paths together that
+        have this tag at this word. It is the sum over the tags before it of the probabilities of
+        the steps to it, which are a gradient (ViterbiLoss.step_probabilities).
+
+        :param sentences: list of lists of words
+        :return: list of lists of (tag, probability)
+        """
+        found = [[] for _ in sentences]
+        for positions, batch, scores, _ in self.scored_batches(sentences):
+            scores = self.decoder.constrain(scores)
+            forward = self.viterbi_loss.forward_algorithm(scores)
+            steps = self.viterbi_loss.step_probabilities(scores, *forward, batch.word_lengths)
+            marginals = steps.sum(2).clamp(max=1).tolist()  # (N, L, m)
+            paths = self.decoder.decode(scores, batch.word_lengths)
+            for position, path, of_sentence in zip(positions, paths, marginals, strict=True):
+                found[position] = [
+                    (self.tag_names[tag], of_word[tag])
+                    for tag, of_word in zip(path, of_sentence, strict=False)  # <end> and pads last
+                ]
+        return found
+
+    def nbest(self, sentences, count):
+        """The best `count` tag sequences of each sentence, and their probabilities.
+
+        :param sentences: list of lists of words
+        :return: list, for each sentence a list of (list of tags, probability), the best first;
+            shorter where there are no more
+        """
+        found = [[] for _ in sentences]
+        for positions, batch, scores, _ in self.scored_batches(sentences):
+            paths, path_scores = self.decoder.decode_nbest(scores, batch.word_lengths, count)
+            alpha, _ = self.viterbi_loss.forward_algorithm(self.decoder.constrain(scores))
+            total = self.viterbi_loss.log_partition(alpha, batch.word_lengths)
+            probabilities = (path_scores - total.unsqueeze(1)).exp().clamp(max=1).tolist()
+            for n, position in enumerate(positions):
+                words = len(sentences[position])
+                found[position] = [
+                    ([self.tag_names[tag] for tag in path[:words]], probability)
+                    for path, probability in zip(paths[n].tolist(), probabilities[n], strict=True)
+                    if probability > 0
+                ]
+        return found
+
+    def scored_batches(self, sentences):
+        """As scored_batches above; nothing for no sentences."""
+        return scored_batches(self.model, self.dataset(sentences), batch_size) if sentences else ()
 
 
 # ------------------------------------------------------------------------------------------------
@@ -198,8 +327,9 @@ def split_words(sentence):
     return WORD.findall(sentence)
 
 
-def show(words, tags, tags_are_spans):
-    """Print a tagged sentence: word, tag and, beside its first word, each entity."""
+def show(words, tags, tags_are_spans, probabilities=None):
+    """Print a tagged sentence: word, tag, the tag's probability if given and, beside its first
+    word, each entity."""
     entities = {}
     if tags_are_spans:
         for kind, begin, end in spans(tags):
@@ -207,8 +337,34 @@ def show(words, tags, tags_are_spans):
     word_width = max(map(len, words), default=0)
     tag_width = max(map(len, tags), default=0)
     for i, (word, tag) in enumerate(zip(words, tags, strict=True)):
-        print(f"{word:{word_width}}  {tag:{tag_width}}  {entities.get(i, '')}".rstrip())
+        sure = f"  {probabilities[i]:.3f}" if probabilities else ""
+        print(f"{word:{word_width}}  {tag:{tag_width}}{sure}  {entities.get(i, '')}".rstrip())
     print(flush=True)
+
+
+def show_nbest(words, paths):
+    """Print a sentence with several tag sequences side by side, their probabilities above."""
+    word_width = max(map(len, words), default=0)
+    columns = [[f"{probability:.3f}", *tags] for tags, probability in paths]
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(["", *words], *columns, strict=True):
+        cells = (f"{cell:{width}}" for cell, width in zip(row, (word_width, *widths), strict=True))
+        print("  ".join(cells).rstrip())
+    print(flush=True)
+
+
+def show_all(tagger, sentences, confidence=False, nbest=None):
+    """Tag sentences and print them."""
+    if nbest is not None:
+        for words, paths in zip(sentences, tagger.nbest(sentences, nbest), strict=True):
+            show_nbest(words, paths)
+    elif confidence:
+        for words, pairs in zip(sentences, tagger.tag_with_confidence(sentences), strict=True):
+            tags, probabilities = zip(*pairs, strict=True) if pairs else ((), ())
+            show(words, tags, tagger.tags_are_spans, probabilities)
+    else:
+        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
+            show(words, tags, tagger.tags_are_spans)
 
 
 def main():
@@ -219,7 +375,14 @@ def main():
     parser.add_argument(
         "--tokenized", action="store_true", help="words are separated by spaces already"
     )
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--confidence", action="store_true", help="show each tag's probability")
+    output.add_argument(
+        "--nbest", type=int, metavar="K", help="show the K best tag sequences and their probability"
+    )
     arguments = parser.parse_args()
+    if arguments.nbest is not None and arguments.nbest < 1:
+        raise InputError(f"--nbest: expected a number from 1 on, found {arguments.nbest}")
     if not os.path.exists(arguments.checkpoint):
         raise InputError(
             f"{arguments.checkpoint}: expected a trained model, found no such file; "
@@ -234,8 +397,7 @@ def main():
     at_once = 1 if sys.stdin.isatty() else window  # who types wants to see each answer
     try:
         while some := [split(line) for line in itertools.islice(lines, at_once)]:
-            for words, tags in zip(some, tagger.tag(some), strict=True):
-                show(words, tags, tagger.tags_are_spans)
+            show_all(tagger, some, arguments.confidence, arguments.nbest)
     except UnicodeDecodeError as error:
         found = error.object[error.start]
         raise InputError(f"stdin: expected UTF-8 text, found the byte 0x{found:02x}") from None

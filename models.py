@@ -9,7 +9,7 @@ Dimensions, named alike everywhere:
     L  words of the longest of them, <end> included
     C  characters of the longest of them, spaces and <end> included
     H  states of a character LSTM
-    D  features that the word LSTMs give for each word
+    D  features that the word LSTM gives for each word
     V  words that the language models can predict
     m  tags, <start> and <end> included
 """
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from utils import END, START, UNK, random_embeddings
+from utils import END, START, UNK, InputError, random_embeddings
 
 
 class Dropout(nn.Dropout):
@@ -62,26 +62,31 @@ class Highway(nn.Module):
         return x
 
 
-class BLSTM(nn.Module):
-    """Bidirectional LSTM over padded sentences, without packing.
+class WordLSTM(nn.Module):
+    """LSTM over padded sentences in one or both directions, without packing.
 
-    Each layer is two LSTMs that read from left to right; one of them is given every sentence
-    reversed within its own length. Pads so always come after the words, where they cannot reach
-    the states that are used. nn.LSTM(bidirectional=True) would start its second direction in the
-    pads, or need packing, which takes PyTorch's slow path on a CPU.
+    In both directions, each layer is two LSTMs that read from left to right; one of them is given
+    every sentence reversed within its own length. Pads so always come after the words, where they
+    cannot reach the states that are used. nn.LSTM(bidirectional=True) would start its second
+    direction in the pads, or need packing, which takes PyTorch's slow path on a CPU.
 
     :param input_dim: features of a word going in
-    :param hidden_dim: features coming out, half of them from each direction
+    :param hidden_dim: features coming out; of both directions, half from each
+    :raises InputError: hidden_dim is odd, but there are two directions
     """
 
-    def __init__(self, input_dim, hidden_dim, num_layers=1, dropout=0.5):
+    def __init__(self, input_dim, hidden_dim, num_layers=1, dropout=0.5, bidirectional=True):
         super().__init__()
-        if hidden_dim % 2:
-            raise ValueError(f"expected an even hidden_dim, half a direction, found {hidden_dim}")
-        sizes = [input_dim] + [hidden_dim] * (num_layers - 1)
-        half = hidden_dim // 2
-        self.rightward = nn.ModuleList(nn.LSTM(size, half, batch_first=True) for size in sizes)
-        self.leftward = nn.ModuleList(nn.LSTM(size, half, batch_first=True) for size in sizes)
+        if bidirectional and hidden_dim % 2:
+            raise InputError(
+                f"word_rnn_dim: expected an even number, half a direction, found {hidden_dim}"
+            )
+        size = hidden_dim // 2 if bidirectional else hidden_dim
+        inputs = [input_dim] + [hidden_dim] * (num_layers - 1)
+        self.rightward = nn.ModuleList(nn.LSTM(dim, size, batch_first=True) for dim in inputs)
+        self.leftward = None
+        if bidirectional:
+            self.leftward = nn.ModuleList(nn.LSTM(dim, size, batch_first=True) for dim in inputs)
         self.dropout = Dropout(dropout)
 
     def forward(self, x, lengths):
@@ -95,13 +100,43 @@ class BLSTM(nn.Module):
         mirrored = lengths.unsqueeze(1) - 1 - position
         mirrored = torch.where(mirrored >= 0, mirrored, position)
 
-        for i, (rightward, leftward) in enumerate(zip(self.rightward, self.leftward, strict=True)):
+        for i, rightward in enumerate(self.rightward):
             if i > 0:
                 x = self.dropout(x)
-            forward_states, _ = rightward(x)  # (N, L, hidden_dim / 2)
-            backward_states, _ = leftward(take(x, mirrored))
-            x = torch.cat((forward_states, take(backward_states, mirrored)), dim=2)
+            states, _ = rightward(x)  # (N, L, hidden_dim or half of it)
+            if self.leftward is not None:
+                backward_states, _ = self.leftward[i](take(x, mirrored))
+                states = torch.cat((states, take(backward_states, mirrored)), dim=2)
+            x = states
         return x
+
+
+class SelfAttention(nn.Module):
+    """Lets each word look at all words of its sentence (Vaswani et al. 2017, section 3.2.2).
+
+    What a word's heads gather is added to the word's own features and normalised:
+
+        y = norm(x + attention(x, x, x))
+
+    :param size: features of a word; the heads share them out
+    :raises InputError: num_heads does not divide size
+    """
+
+    def __init__(self, size, num_heads, dropout=0.5):
+        super().__init__()
+        if size % num_heads:
+            raise InputError(
+                f"attention_heads: expected a divisor of word_rnn_dim = {size}, found {num_heads}"
+            )
+        self.attention = nn.MultiheadAttention(size, num_heads, batch_first=True)
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, x, lengths):
+        """(N, L, size) and (N) -> (N, L, size); no word looks at a pad"""
+        pads = torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)  # (N, L)
+        seen, _ = self.attention(x, x, x, key_padding_mask=pads, need_weights=False)
+        return self.norm(x + self.dropout(seen))
 
 
 def take(states, positions):
@@ -116,30 +151,47 @@ class CRF(nn.Module):
 
     is the score of tag j at word k of sentence n if tag i stands at the word before.
 
+    Without transitions, what is left is a linear layer that tags each word by itself: ViterbiLoss
+    then is the cross-entropy, summed over the words, and Viterbi takes each word's best tag.
+
     :param hidden_dim: features of a word, D
     :param tagset_size: number of tags, m
     """
 
-    def __init__(self, hidden_dim, tagset_size):
+    def __init__(self, hidden_dim, tagset_size, transitions=True):
         super().__init__()
         self.emission = nn.Linear(hidden_dim, tagset_size)
-        self.transition = nn.Parameter(torch.zeros(tagset_size, tagset_size))
+        self.transition = None
+        if transitions:
+            self.transition = nn.Parameter(torch.zeros(tagset_size, tagset_size))
 
     def forward(self, features):
         """(N, L, D) -> (N, L, m, m)"""
         emission = self.emission(features).unsqueeze(2)  # (N, L, 1, m): whatever tag was before
+        if self.transition is None:
+            return emission.expand(-1, -1, emission.size(3), -1)
         return emission + self.transition
 
 
 class LM_LSTM_CRF(nn.Module):
-    """The tagger, co-trained with two character-level language models (Liu et al. 2018, figure 1).
+    """The tagger, co-trained with two character-level language models (Liu et al. 2018, figure 1),
+    and the simpler taggers that are left when parts of it are taken away.
+
+    A part that is left out does not exist: it has no parameters and computes nothing.
 
     :param tagset_size: number of tags, m
     :param charset_size: number of characters in char_map
     :param vocab_size: number of words in word_map
     :param lm_vocab_size: number of words that the language models predict, V: the first of word_map
     :param char_rnn_dim: states of each of the two character LSTMs, H
-    :param word_rnn_dim: features from the word LSTMs, both directions together, D
+    :param word_rnn_dim: features from the word LSTM, its directions together, D
+    :param highway_layers: at each of the three places; 0: none
+    :param use_characters: False: word embeddings alone
+    :param co_training: False: no language models
+    :param bidirectional: False: the word LSTM reads from left to right only
+    :param attention_heads: of a self-attention over the word LSTM's features; 0: none
+    :param use_crf: False: no transitions between tags
+    :raises InputError: the arguments contradict one another
     """
 
     def __init__(
@@ -156,31 +208,46 @@ class LM_LSTM_CRF(nn.Module):
         word_rnn_layers=1,
         highway_layers=1,
         dropout=0.5,
+        use_characters=True,
+        co_training=True,
+        bidirectional=True,
+        attention_heads=0,
+        use_crf=True,
     ):
         super().__init__()
+        if co_training and not use_characters:
+            raise InputError(
+                "co_training = True needs what the language models read: expected "
+                "use_characters = True, found False"
+            )
+        self.use_characters, self.co_training = use_characters, co_training
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
-        self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
-        char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
-        if char_rnn_layers > 1:
-            char_lstm["dropout"] = dropout
-        self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
-        self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+        if use_characters:
+            self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
+            char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
+            if char_rnn_layers > 1:
+                char_lstm["dropout"] = dropout
+            self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+            self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+            self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
 
         # Language models
-        self.forward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
-        self.backward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
-        self.forward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
-        self.backward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+        if co_training:
+            self.forward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+            self.backward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+            self.forward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+            self.backward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
 
-        # Tagger
-        self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
+        # Words and tags
         self.word_embeddings = nn.Embedding(vocab_size, word_emb_dim)
-        self.word_blstm = BLSTM(
-            word_emb_dim + 2 * char_rnn_dim, word_rnn_dim, word_rnn_layers, dropout
-        )
-        self.crf = CRF(word_rnn_dim, tagset_size)
+        word_dim = word_emb_dim + 2 * char_rnn_dim * use_characters
+        self.word_lstm = WordLSTM(word_dim, word_rnn_dim, word_rnn_layers, dropout, bidirectional)
+        self.attention = None
+        if attention_heads > 0:
+            self.attention = SelfAttention(word_rnn_dim, attention_heads, dropout)
+        self.crf = CRF(word_rnn_dim, tagset_size, use_crf)
 
         # Word embeddings start small. All else starts as PyTorch has it: with character embeddings
         # as small, or with Glorot's matrices, training takes about twice as many epochs.
@@ -199,32 +266,38 @@ class LM_LSTM_CRF(nn.Module):
         """
         :param batch: Batch, as collate in datasets.py gives it
         :return: CRF scores (N, L, m, m), and the scores of the forward and of the backward
-            language model, (N, L, V) each, or None outside training, where nobody asks for them
+            language model, (N, L, V) each, or None where there are none: without co-training and
+            outside training, where nobody asks for them
         """
-        # Characters: each LSTM reads the whole sentence; its state is kept at the end of each word.
-        forward_states = self.read_characters(
-            self.forward_char_lstm, batch.forward_chars, batch.forward_markers
-        )  # (N, L, H)
-        backward_states = self.read_characters(
-            self.backward_char_lstm, batch.backward_chars, batch.backward_markers
-        )  # (N, L, H)
-
-        # Language models: which word comes next, and which came before?
+        words = self.dropout(self.word_embeddings(batch.words))  # (N, L, word_emb_dim)
         forward_lm = backward_lm = None
-        if self.training:
-            forward_lm = self.forward_lm_out(self.dropout(self.forward_lm_highway(forward_states)))
-            backward_lm = self.backward_lm_out(
-                self.dropout(self.backward_lm_highway(backward_states))
-            )
+        if self.use_characters:
+            # Characters: each LSTM reads the whole sentence; its states at word ends are kept.
+            forward_states = self.read_characters(
+                self.forward_char_lstm, batch.forward_chars, batch.forward_markers
+            )  # (N, L, H)
+            backward_states = self.read_characters(
+                self.backward_char_lstm, batch.backward_chars, batch.backward_markers
+            )  # (N, L, H)
 
-        # Words: what the characters tell, in a form fit for tagging, beside the word's embedding.
-        subwords = self.subword_highway(torch.cat((forward_states, backward_states), dim=2))
-        words = self.dropout(self.word_embeddings(batch.words))
-        words = torch.cat((words, self.dropout(subwords)), dim=2)  # (N, L, word_emb_dim + 2H)
-        features = self.dropout(self.word_blstm(words, batch.word_lengths))  # (N, L, D)
+            # Language models: which word comes next, and which came before?
+            if self.co_training and self.training:
+                forward_lm = self.forward_lm_highway(forward_states)
+                forward_lm = self.forward_lm_out(self.dropout(forward_lm))
+                backward_lm = self.backward_lm_highway(backward_states)
+                backward_lm = self.backward_lm_out(self.dropout(backward_lm))
+
+            # What the characters tell, in a form fit for tagging, beside the word's embedding.
+            subwords = self.subword_highway(torch.cat((forward_states, backward_states), dim=2))
+            words = torch.cat((words, self.dropout(subwords)), dim=2)  # (N, L, word_emb_dim + 2H)
+
+        # Words: each in the light of the others.
+        features = self.word_lstm(words, batch.word_lengths)  # (N, L, D)
+        if self.attention is not None:
+            features = self.attention(features, batch.word_lengths)
 
         # CRF: the score of every tag at every word after every tag.
-        return self.crf(features), forward_lm, backward_lm
+        return self.crf(self.dropout(features)), forward_lm, backward_lm
 
     def read_characters(self, lstm, chars, markers):
         """The state of a character LSTM at the end of each word: (N, C) and (N, L) -> (N, L, H).
@@ -256,10 +329,12 @@ class LanguageModelLoss(nn.Module):
 
     def forward(self, forward_scores, backward_scores, batch):
         """
-        :param forward_scores, backward_scores: (N, L, V)
+        :param forward_scores, backward_scores: (N, L, V), or None without language models
         :param batch: Batch
-        :return: the sum of the two means, ()
+        :return: the sum of the two means, (); 0 without language models
         """
+        if forward_scores is None:
+            return torch.zeros((), device=batch.words.device)
         words = batch.words.masked_fill(batch.words >= self.lm_vocab_size, self.unk)  # (N, L)
         end = torch.full_like(words[:, :1], self.end)
         nothing = -100  # what cross_entropy passes over
@@ -338,7 +413,9 @@ class ViterbiLoss(nn.Module):
     def step_probabilities(self, scores, alpha, before, lengths):
         """How probable it is that a path has tag i at word t - 1 and tag j at word t.
 
-        It takes no second recursion in logs. In
+        This is also the gradient of log_partition with respect to scores[t, i, j]: the log of a
+        sum of exponentials grows by each summand's share, and those of all paths that take this
+        step make up its probability. It takes no second recursion in logs. In
 
             share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
 

@@ -14,6 +14,7 @@ trained together, by summing their losses.
 """
 
 import collections
+import inspect
 import math
 import os
 import time
@@ -23,7 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
-from inference import predict, restore_model
+from inference import ViterbiDecoder, predict, restore_model
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
 from utils import (
     CHECKPOINT_FORMAT,
@@ -31,8 +32,10 @@ from utils import (
     START,
     InputError,
     are_spans,
+    convert_scheme,
     create_maps,
     default_device,
+    detect_scheme,
     keep_aside,
     load_checkpoint,
     load_embeddings,
@@ -55,15 +58,27 @@ min_word_freq = 5  # rarer words are <unk>, the paper's code's value. Without em
 min_char_freq = 2  # rarer characters are <unk>, so that <unk> has something to learn from
 caseless = True  # look words up in lower case, as GloVe does; characters always keep their case
 expand_vocab = True  # look words up that only emb_file knows, too
+tag_scheme = None  # write the tags of spans as "IOB2" or "BIOES"; None: as the files have them
 
-# Model -------------------------------------------------------------------------------------------
-char_emb_dim = 30  # the sizes are those of the paper's code
+# Model: the parts ---------------------------------------------------------------------------------
+# As they stand, LM-LSTM-CRF. Parts taken away leave simpler taggers; see the README.
+use_characters = True  # False: words alone, by their embeddings
+co_training = (
+    True  # train the two language models along; False: the character LSTMs serve tags only
+)
+highway_layers = 1  # at each of the three places; 0: none
+bidirectional = True  # False: the word LSTM reads from left to right only
+attention_heads = 0  # of a self-attention over the word LSTM's features; 0: none
+use_crf = True  # False: each word is tagged by itself
+constrain_tags = True  # never decode what the tag scheme rules out, such as I-PER after O
+
+# Model: the sizes, those of the paper's code ------------------------------------------------------
+char_emb_dim = 30
 char_rnn_dim = 300  # of each direction
 char_rnn_layers = 1
 word_emb_dim = 100  # with emb_file, the file decides
-word_rnn_dim = 300  # of both directions together
+word_rnn_dim = 300  # of all directions together
 word_rnn_layers = 1
-highway_layers = 1  # at each of the three places
 dropout = 0.5  # paper's code: 0.55
 fine_tune_word_embeddings = False  # with emb_file: to move the vectors of the words in training
 # parts them from all others. Without emb_file, embeddings are always trained
@@ -98,9 +113,10 @@ def main():
     print(f"Running on {device} with PyTorch {torch.__version__}")
 
     # The data, all of it now: what is wrong with the test file shall not come out after hours.
-    train_data = read(train_file, word_column, tag_column) if epochs > 0 else ([], [])
-    val_data = read(val_file, word_column, tag_column)
-    test_data = None if test_file is None else read(test_file, word_column, tag_column)
+    columns = word_column, tag_column, tag_scheme
+    train_data = read(train_file, *columns) if epochs > 0 else ([], [])
+    val_data = read(val_file, *columns)
+    test_data = None if test_file is None else read(test_file, *columns)
 
     # The model: a new one, or the checkpoint's.
     if checkpoint is not None:
@@ -124,6 +140,8 @@ def main():
         optimizer.load_state_dict(state["optimizer"])
         set_rng_states(state["rng"])
 
+    state["constrain_tags"] = constrain_tags
+    decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
     first_epoch = state["epoch"]
     for epoch in range(first_epoch, epochs):
         if state["epochs_since_best"] >= patience:
@@ -137,7 +155,7 @@ def main():
             model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
         )
         predicted, val_loss = predict(
-            model, val_set, eval_batch_size, viterbi_loss, f"Epoch {epoch + 1}, validation"
+            model, val_set, eval_batch_size, decoder, viterbi_loss, f"Epoch {epoch + 1}, validation"
         )
         result = scores(val_set.tags, predicted)
 
@@ -154,11 +172,11 @@ def main():
         state = load_checkpoint(best_file)
         model.load_state_dict(state["model"])
     print(f"The model of epoch {state['epoch']}:")
-    result = score_file(model, val_file, val_set, eval_batch_size)
+    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
     if test_data is not None:
         test_set = encode(test_data, state)
         report_unknown_tags(test_file, test_set)
-        result = score_file(model, test_file, test_set, eval_batch_size)
+        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
     return result
 
 
@@ -167,10 +185,17 @@ def main():
 # ------------------------------------------------------------------------------------------------
 
 
-def read(path, word_column, tag_column):
+def read(path, word_column, tag_column, tag_scheme):
     """The words and tags of a file, and a line that says how many."""
     words, tags = read_words_tags(path, word_column, tag_column)
-    print(f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words")
+    scheme = detect_scheme(tags)
+    if tag_scheme is not None:
+        tags = convert_scheme(tags, tag_scheme)
+    print(
+        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words"
+        f"{f', tags in {scheme}' * (scheme is not None)}"
+        f"{f', read as {tag_scheme}' * (tag_scheme not in (None, scheme))}"
+    )
     return words, tags
 
 
@@ -183,15 +208,22 @@ def model_settings():
         min_char_freq=min_char_freq,
         caseless=caseless,
         expand_vocab=expand_vocab,
+        tag_scheme=tag_scheme,
+        fine_tune_word_embeddings=fine_tune_word_embeddings or emb_file is None,
+        # What LM_LSTM_CRF takes as it is
+        use_characters=use_characters,
+        co_training=co_training,
+        highway_layers=highway_layers,
+        bidirectional=bidirectional,
+        attention_heads=attention_heads,
+        use_crf=use_crf,
         char_emb_dim=char_emb_dim,
         char_rnn_dim=char_rnn_dim,
         char_rnn_layers=char_rnn_layers,
         word_emb_dim=word_emb_dim,
         word_rnn_dim=word_rnn_dim,
         word_rnn_layers=word_rnn_layers,
-        highway_layers=highway_layers,
         dropout=dropout,
-        fine_tune_word_embeddings=fine_tune_word_embeddings or emb_file is None,
     )
 
 
@@ -205,24 +237,18 @@ def new_run(words, tags, emb_file, settings):
     )
     lm_vocab_size = len(word_map)
     embeddings = None
-    word_emb_dim = settings["word_emb_dim"]
     if emb_file is not None:
         embeddings, word_map, _ = load_embeddings(emb_file, word_map, settings["expand_vocab"])
-        word_emb_dim = embeddings.size(1)
     model_arguments = dict(
         tagset_size=len(tag_map),
         charset_size=len(char_map),
         vocab_size=len(word_map),
         lm_vocab_size=lm_vocab_size,
-        char_emb_dim=settings["char_emb_dim"],
-        char_rnn_dim=settings["char_rnn_dim"],
-        char_rnn_layers=settings["char_rnn_layers"],
-        word_emb_dim=word_emb_dim,
-        word_rnn_dim=settings["word_rnn_dim"],
-        word_rnn_layers=settings["word_rnn_layers"],
-        highway_layers=settings["highway_layers"],
-        dropout=settings["dropout"],
     )
+    known = inspect.signature(LM_LSTM_CRF).parameters
+    model_arguments.update((name, settings[name]) for name in settings if name in known)
+    if embeddings is not None:
+        model_arguments["word_emb_dim"] = embeddings.size(1)
     model = LM_LSTM_CRF(**model_arguments)
     if embeddings is not None:
         model.init_word_embeddings(embeddings)
@@ -240,6 +266,7 @@ def new_run(words, tags, emb_file, settings):
         word_map=word_map,
         char_map=char_map,
         tag_map=tag_map,
+        scheme=detect_scheme(tags),
         epoch=0,  # how many are finished
         best_score=-1.0,
         epochs_since_best=0,
@@ -355,16 +382,17 @@ def record_epoch(state, score, model, optimizer):
 
 def print_epoch(state, epochs, seconds, losses, val_loss, result):
     """One line that sums up an epoch; a star marks the best so far."""
+    of_language_models = f"{losses[0]:.3f} (language models) + "
     print(
         f"epoch {state['epoch']:3} of {epochs}, {seconds:.1f} s: "
-        f"loss {losses[0]:.3f} (language models) + {losses[1]:.3f} (tags), "
+        f"loss {of_language_models * state['settings']['co_training']}{losses[1]:.3f} (tags), "
         f"validation {val_loss:.3f}; {summary(result)}{' *' * (state['epochs_since_best'] == 0)}"
     )
 
 
-def score_file(model, path, dataset, batch_size):
+def score_file(model, path, dataset, batch_size, decoder):
     """Print how well the model tags a file; :return: dict of scores"""
-    predicted, _ = predict(model, dataset, batch_size, description=path)
+    predicted, _ = predict(model, dataset, batch_size, decoder, description=path)
     result = scores(dataset.tags, predicted)
     print(f"{path}: {summary(result)}")
     for kind, of_kind in result.get("types", {}).items():

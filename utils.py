@@ -23,7 +23,7 @@ import sys
 import torch
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 
 
 class InputError(ValueError):
@@ -355,6 +355,73 @@ def spans(tags):
 def are_spans(tags):
     """Whether a set of tags marks spans (O, B-PER, I-PER ...) rather than, say, parts of speech."""
     return set(tags) != {"O"} and all(re.fullmatch(r"O|[BIES](-.+)?", tag) for tag in tags)
+
+
+def detect_scheme(tags):
+    """Which scheme the tags of a corpus follow.
+
+        Dunston   Majestic Hotel   and   Ritz   Paris     (the last two: two places side by side)
+        IOB1      I-PER    I-LOC I-LOC   O   I-LOC   B-LOC
+        IOB2      B-PER    B-LOC I-LOC   O   B-LOC   B-LOC
+        BIOES     S-PER    B-LOC E-LOC   O   S-LOC   S-LOC
+
+    :param tags: list of sentences, each a list of tags
+    :return: "IOB1", "IOB2" or "BIOES"; None where the tags do not mark spans
+    """
+    if not are_spans({tag for sentence in tags for tag in sentence}):
+        return None
+    if any(tag[0] in "ES" for sentence in tags for tag in sentence):
+        return "BIOES"
+    firsts = [
+        (sentence[begin][0], sentence[begin - 1][1:] == sentence[begin][1:] and begin > 0)
+        for sentence in tags
+        for _, begin, _ in spans(sentence)
+    ]
+    # One span that a slip begins with I does not make IOB1, where no other span begins with B.
+    return "IOB1" if ("I", False) in firsts and ("B", False) not in firsts else "IOB2"
+
+
+def convert_scheme(tags, scheme):
+    """Write the same spans in another scheme; nothing is lost on the way there and back.
+
+    Ill-formed sequences come out well-formed, with the spans that the CoNLL scorer sees in them.
+
+    :param tags: list of sentences, each a list of tags in IOB1, IOB2 or BIOES
+    :param scheme: "IOB2" or "BIOES"
+    :return: the same shape
+    :raises InputError: the scheme is unknown, or the tags do not mark spans
+    """
+    if scheme not in ("IOB2", "BIOES"):
+        raise InputError(f"tag_scheme: expected None, 'IOB2' or 'BIOES', found {scheme!r}")
+    if not are_spans(every := {tag for sentence in tags for tag in sentence} | {"O", "B"}):
+        found = min(tag for tag in every if not are_spans({tag, "B"}))
+        raise InputError(f"tag_scheme = {scheme!r}: expected tags such as B-PER, found {found!r}")
+    converted = []
+    for sentence in tags:
+        new = ["O"] * len(sentence)
+        for entity_type, begin, end in spans(sentence):
+            # A scheme without types has bare letters for tags.
+            suffix = f"-{entity_type}" if entity_type else ""
+            new[begin:end] = [f"I{suffix}"] * (end - begin)
+            new[begin] = f"B{suffix}"
+            if scheme == "BIOES":
+                new[end - 1] = f"{'S' if end - begin == 1 else 'E'}{suffix}"
+        converted.append(new)
+    return converted
+
+
+def may_follow(previous, tag, scheme):
+    """Whether a tag may stand behind another in a scheme; "O" stands for a sentence's limits.
+
+    >>> may_follow("O", "I-PER", "IOB2")
+    False
+    """
+    same_type = previous[1:] == tag[1:] and previous != "O"
+    if scheme == "BIOES":
+        return (same_type and tag[0] in "IE") if previous[0] in "BI" else tag[0] in "BSO"
+    if scheme == "IOB2":
+        return same_type or tag[0] != "I"
+    return same_type or tag[0] != "B"  # IOB1: B only parts two spans of one type
 
 
 def _precision_recall_f1(correct, predicted, gold):

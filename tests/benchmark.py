@@ -43,14 +43,14 @@ from utils import default_device, read_words_tags, scores  # noqa: E402
 SLICES = 5  # turns in which an epoch is taken
 
 
-class PackedBLSTM(torch.nn.Module):
-    """BLSTM with packing: the same parameters, another way."""
+class PackedWordLSTM(torch.nn.Module):
+    """WordLSTM with packing: the same parameters, another way."""
 
-    def __init__(self, blstm):
+    def __init__(self, word_lstm):
         super().__init__()
-        if len(blstm.rightward) > 1:
+        if len(word_lstm.rightward) > 1:
             raise ValueError("expected one layer of word LSTMs, as train.py has it")
-        rightward, leftward = blstm.rightward[0], blstm.leftward[0]
+        rightward, leftward = word_lstm.rightward[0], word_lstm.leftward[0]
         self.lstm = torch.nn.LSTM(
             rightward.input_size, rightward.hidden_size, batch_first=True, bidirectional=True
         )
@@ -78,7 +78,7 @@ class Textbook(LM_LSTM_CRF):
         super().__init__(**arguments)
         self.load_state_dict(model.state_dict())
         self.word_embeddings.requires_grad_(model.word_embeddings.weight.requires_grad)
-        self.word_blstm = PackedBLSTM(model.word_blstm)
+        self.word_lstm = PackedWordLSTM(model.word_lstm)
 
     def forward(self, batch):
         self.char_lengths = batch.char_lengths

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 import pytest
+import torch
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -102,3 +103,41 @@ def real_data():
     if not folder or not pathlib.Path(folder).is_dir():
         pytest.skip("needs real data: set TAGGER_DATA to its folder")
     return pathlib.Path(folder)
+
+
+@pytest.fixture
+def worked_viterbi():
+    """A worked example: scores (1, 4, 5, 5), tag_map, and the best paths with their scores."""
+    never = -1e4
+    transitions = torch.tensor(
+        [
+            [never, -9.3, 0.6, 0.1, 0.6],
+            [never, never, never, never, never],
+            [never, -2, -6, 0.9, 0.1],
+            [never, 0.2, -4, -5, 0.3],
+            [never, 0.5, 0.3, -6.0, 0.2],
+        ]
+    )
+    emissions = torch.tensor(
+        [
+            [-0.2196, -1.4047, 0.9992, 0.1948, 0.11],
+            [-0.2401, 0.4565, 0.3464, -0.1856, 0.2622],
+            [-0.3361, 0.1828, -0.3463, -0.2874, 0.2696],
+            [0, 0, 0, 0, 0],
+        ]
+    )
+    tag_map = {"<start>": 0, "<end>": 1, "a": 2, "b": 3, "c": 4}
+    ranking = {
+        (2, 3, 4): 3.3832,
+        (2, 4, 4): 2.9310,
+        (4, 2, 4): 2.2260,
+        (4, 2, 3): 2.1690,
+        (4, 4, 4): 2.1418,
+        (3, 4, 4): 1.8266,
+        (2, 4, 2): -0.0849,
+        (4, 4, 2): -0.8741,
+        (3, 4, 2): -1.1893,
+        (3, 2, 4): -2.4892,
+        (3, 2, 3): -2.5462,
+    }
+    return (emissions.unsqueeze(1) + transitions).unsqueeze(0), tag_map, ranking

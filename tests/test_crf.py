@@ -232,37 +232,20 @@ def test_worked_log_partition():
     scores[0, 0, 0, 1:4] = transitions[0] + emissions[0]
     scores[0, 1:3, 1:4, 1:4] = transitions + emissions[1:].unsqueeze(1)
     scores[0, 3, 1:4, 4] = transitions[:, 1]
+    alpha, _ = ViterbiLoss(tag_map).forward_algorithm(scores)
+    worked = [[-0.1554, 0.5215, 0.2200], [2.2908, 1.1990, 1.9171], [3.6038, 3.8639, 3.3758]]
+    torch.testing.assert_close(alpha[0, :3, 1:4], torch.tensor(worked), atol=1e-4, rtol=0)
     found = log_partition(scores, torch.tensor([4]), tag_map).item()
     assert found == pytest.approx(5.0607, abs=5e-5)
     assert found == pytest.approx(oracle.log_partition(scores[0], 4, tag_map))
 
 
-def test_worked_best_path():
-    """Tags 0 and 1 are <start> and <end>; the best path is 2 3 4, its score 3.3832."""
-    never = -1e4
-    transitions = torch.tensor(
-        [
-            [never, -9.3, 0.6, 0.1, 0.6],
-            [never, never, never, never, never],
-            [never, -2, -6, 0.9, 0.1],
-            [never, 0.2, -4, -5, 0.3],
-            [never, 0.5, 0.3, -6.0, 0.2],
-        ]
-    )
-    emissions = torch.tensor(
-        [
-            [-0.2196, -1.4047, 0.9992, 0.1948, 0.11],
-            [-0.2401, 0.4565, 0.3464, -0.1856, 0.2622],
-            [-0.3361, 0.1828, -0.3463, -0.2874, 0.2696],
-            [0, 0, 0, 0, 0],
-        ]
-    )
-    tag_map = {"<start>": 0, "<end>": 1, "a": 2, "b": 3, "c": 4}
-    scores = (emissions.unsqueeze(1) + transitions).unsqueeze(0)
+def test_worked_best_path(worked_viterbi):
+    scores, tag_map, ranking = worked_viterbi
     assert ViterbiDecoder(tag_map).decode(scores, torch.tensor([4])) == [[2, 3, 4]]
     paths = oracle.all_paths(scores[0], 4, tag_map)
-    assert paths[(2, 3, 4)] == pytest.approx(3.3832, abs=5e-5)
-    assert sorted(paths, key=paths.get)[-3:] == [(4, 2, 4), (2, 4, 4), (2, 3, 4)]
+    assert sorted(paths, key=paths.get, reverse=True)[: len(ranking)] == list(ranking)
+    assert [paths[path] for path in ranking] == pytest.approx(list(ranking.values()), abs=5e-5)
 
 
 def test_best_score_is_never_above_the_log_partition():

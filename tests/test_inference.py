@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import train
-from inference import Tagger, predict, split_words
+from inference import Tagger, ViterbiDecoder, predict, split_words
 from utils import load_checkpoint, read_words_tags
 
 
@@ -56,7 +56,12 @@ def test_order_lengths_and_batches(trained, tiny_corpus):
 def test_the_tagger_gives_the_tags_that_training_scored(trained, tiny_corpus):
     state = load_checkpoint(trained)
     data = read_words_tags(tiny_corpus)
-    predicted, _ = predict(train.restore_model(state), train.encode(data, state), 3)
+    predicted, _ = predict(
+        train.restore_model(state),
+        train.encode(data, state),
+        3,
+        ViterbiDecoder(state["tag_map"], state["scheme"]),
+    )
     assert Tagger(trained).tag(data[0]) == predicted
 
 
@@ -74,6 +79,34 @@ def test_sentence_on_the_command_line(root, trained):
         ".         O\n"
         "\n"
     )
+
+
+def test_confidence_on_the_command_line(root, trained):
+    result = run(root, "--checkpoint", trained, "--confidence", "Dunston checks in", "")
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [
+        ["Dunston", "B-PER"],
+        ["checks", "O"],
+        ["in", "O"],
+    ]
+    assert all(0 < float(line.split()[2]) <= 1 for line in lines[:3])
+    assert lines[0].endswith("PER: Dunston") and lines[3:] == ["", ""]
+
+
+def test_nbest_on_the_command_line(root, trained):
+    result = run(root, "--checkpoint", trained, "--nbest", "3", "Dunston checks in", "")
+    assert result.returncode == 0, result.stderr
+    head, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert len(head) == 3 and sorted(map(float, head), reverse=True) == list(map(float, head))
+    assert [row[:2] for row in rows[:3]] == [["Dunston", "B-PER"], ["checks", "O"], ["in", "O"]]
+    assert all(len(row) == 4 for row in rows[:3])
+    # Of a sentence without words, there is one way to tag it.
+    assert rows[3:] == [[], ["1.000"], []]
+
+    result = run(root, "--checkpoint", trained, "--nbest", "0", "Paris")
+    assert result.returncode == 1
+    assert result.stderr == "Error: --nbest: expected a number from 1 on, found 0\n"
 
 
 def test_sentences_on_stdin(root, trained, tiny_corpus):

@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datasets import WCDataset, collate
 from inference import ViterbiDecoder
-from models import BLSTM, CRF, LM_LSTM_CRF, Dropout, Highway, LanguageModelLoss, ViterbiLoss
+from models import CRF, LM_LSTM_CRF, Dropout, Highway, LanguageModelLoss, ViterbiLoss, WordLSTM
 from utils import create_maps
 
 SENTENCES = [
@@ -52,26 +52,26 @@ def test_highway_is_its_equation():
     torch.testing.assert_close(highway(x), x)  # a closed gate lets the input pass untouched
 
 
-def test_blstm_is_a_packed_bidirectional_lstm():
+def test_word_lstm_is_a_packed_bidirectional_lstm():
     torch.manual_seed(0)
-    blstm = BLSTM(5, 8, num_layers=2).eval()
+    word_lstm = WordLSTM(5, 8, num_layers=2).eval()
     packed = nn.LSTM(5, 4, num_layers=2, bidirectional=True, batch_first=True)
     with torch.no_grad():
         for i in range(2):
-            for ours, suffix in ((blstm.rightward[i], ""), (blstm.leftward[i], "_reverse")):
+            for ours, suffix in ((word_lstm.rightward[i], ""), (word_lstm.leftward[i], "_reverse")):
                 for name, parameter in ours.named_parameters():
                     getattr(packed, name.replace("_l0", f"_l{i}{suffix}")).copy_(parameter)
     x, lengths = torch.randn(4, 9, 5), torch.tensor([3, 9, 1, 7])
     sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
     expected, _ = pad_packed_sequence(packed(sequence)[0], batch_first=True)
-    found = blstm(x, lengths)
+    found = word_lstm(x, lengths)
     for n, length in enumerate(lengths.tolist()):
         torch.testing.assert_close(found[n, :length], expected[n, :length])
 
 
-def test_odd_blstm_is_refused():
-    with pytest.raises(ValueError, match="even hidden_dim.*found 7"):
-        BLSTM(5, 7)
+def test_odd_word_lstm_is_refused():
+    with pytest.raises(ValueError, match="expected an even number.*found 7"):
+        WordLSTM(5, 7)
 
 
 def test_crf_adds_emission_and_transition():
@@ -155,8 +155,8 @@ def test_sizes_as_described():
     assert model.forward_char_lstm.hidden_size == model.backward_char_lstm.hidden_size == 300
     assert model.word_embeddings.weight.shape == (1000, 100)
     assert model.crf.emission.in_features == 300
-    assert model.word_blstm.rightward[0].hidden_size == 150
-    assert model.word_blstm.rightward[0].input_size == 100 + 600
+    assert model.word_lstm.rightward[0].hidden_size == 150
+    assert model.word_lstm.rightward[0].input_size == 100 + 600
     assert model.forward_lm_out.weight.shape == (900, 300)
     highways = [model.forward_lm_highway, model.backward_lm_highway, model.subword_highway]
     assert [len(highway.gates) for highway in highways] == [1, 1, 1]

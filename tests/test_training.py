@@ -323,7 +323,7 @@ def test_checkpoints_are_plain_data(tiny_train):
 @pytest.mark.parametrize("failing", ["torch.save", "os.fsync", "os.replace"])
 def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, failing):
     path = tmp_path / "checkpoint.pt"
-    utils.save_checkpoint(str(path), {"format": 1, "a": 1})
+    utils.save_checkpoint(str(path), {"format": 2, "a": 1})
 
     def fail(*arguments):
         if failing == "torch.save":
@@ -333,7 +333,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, f
     module, _, function = failing.partition(".")
     monkeypatch.setattr(getattr(utils, module), function, fail)
     with pytest.raises(OSError):
-        utils.save_checkpoint(str(path), {"format": 1, "a": 2})
+        utils.save_checkpoint(str(path), {"format": 2, "a": 2})
     monkeypatch.undo()
     assert load_checkpoint(path)["a"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -364,7 +364,7 @@ def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp
         (b"", "expected a checkpoint"),
         (b"not a checkpoint", "expected a checkpoint"),
         ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 1, found 999"),
+        ({"format": 999}, "expected checkpoint format 2, found 999"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
@@ -382,7 +382,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return pathlib.Path.touch, (tmp_path / "created",)
 
-    torch.save({"format": 1, "model": Hostile()}, tmp_path / "hostile.pt")
+    torch.save({"format": 2, "model": Hostile()}, tmp_path / "hostile.pt")
     with pytest.raises(utils.InputError, match="expected a checkpoint"):
         load_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "created").exists()

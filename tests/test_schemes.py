@@ -1,0 +1,103 @@
+"""IOB1, IOB2 and BIOES: told apart, converted, kept to in decoding."""
+
+import itertools
+import random
+
+import pytest
+
+from inference import Tagger
+from utils import InputError, convert_scheme, detect_scheme, load_checkpoint, may_follow, spans
+
+# Two places side by side, an entity at the start and at the end, a sentence without any.
+WRITTEN = {
+    "IOB1": ["I-PER O I-LOC I-LOC B-LOC I-PER", "O O", "", "I-LOC"],
+    "IOB2": ["B-PER O B-LOC I-LOC B-LOC B-PER", "O O", "", "B-LOC"],
+    "BIOES": ["S-PER O B-LOC E-LOC S-LOC S-PER", "O O", "", "S-LOC"],
+}
+WRITTEN = {scheme: [line.split() for line in lines] for scheme, lines in WRITTEN.items()}
+
+
+@pytest.mark.parametrize("scheme", WRITTEN)
+def test_detection_and_conversion(scheme):
+    assert detect_scheme(WRITTEN[scheme]) == scheme
+    for target in ("IOB2", "BIOES"):
+        assert convert_scheme(WRITTEN[scheme], target) == WRITTEN[target]
+
+
+def test_detection_of_other_tags():
+    assert detect_scheme([["NN", "DT"]]) is None
+    assert detect_scheme([["O", "O"]]) is None
+    assert detect_scheme([["B", "I", "O"]]) == "IOB2"
+    # One slip does not make a file IOB1.
+    assert detect_scheme([["O", "I-PER"], ["B-LOC", "I-LOC"]]) == "IOB2"
+
+
+def test_there_and_back_again():
+    generator = random.Random(0)
+    starts = {"O": ["O", "B-A", "B-B"]}
+    starts |= {f"{prefix}-{kind}": [*starts["O"], f"I-{kind}"] for prefix in "BI" for kind in "AB"}
+    tags = []
+    for _ in range(200):
+        sentence = ["O"]
+        for _ in range(generator.randrange(12)):
+            sentence.append(generator.choice(starts[sentence[-1]]))
+        tags.append(sentence)
+    there = convert_scheme(tags, "BIOES")
+    assert there != tags and convert_scheme(there, "IOB2") == tags
+    assert list(map(spans, there)) == list(map(spans, tags))
+
+
+def test_what_cannot_be_converted():
+    with pytest.raises(InputError, match="expected None, 'IOB2' or 'BIOES', found 'IOB1'"):
+        convert_scheme([["O"]], "IOB1")
+    with pytest.raises(InputError, match="expected tags such as B-PER, found 'NN'"):
+        convert_scheme([["O", "NN"]], "BIOES")
+    assert convert_scheme([["O"], []], "BIOES") == [["O"], []]
+
+
+@pytest.mark.parametrize("scheme", WRITTEN)
+def test_what_may_follow_is_what_spans_can_be_written_as(scheme):
+    """All sequences of five tags: allowed if and only if writing their spans anew gives them."""
+    prefixes = "BIES" if scheme == "BIOES" else "BI"
+    tags = ["O", *(f"{prefix}-{kind}" for prefix in prefixes for kind in "AB")]
+    count = 0
+    for sequence in itertools.product(tags, repeat=4):
+        steps = itertools.pairwise(("O", *sequence, "O"))
+        allowed = all(may_follow(previous, tag, scheme) for previous, tag in steps)
+        if scheme == "IOB1":
+            well_formed = iob1(spans(sequence), 4) == list(sequence)
+        else:
+            well_formed = convert_scheme([sequence], scheme) == [list(sequence)]
+        assert allowed == well_formed, sequence
+        count += allowed
+    assert 0 < count < len(tags) ** 4
+
+
+def iob1(found, length):
+    """Tags of spans in IOB1."""
+    tags, end_before = ["O"] * length, (None, None)
+    for kind, begin, end in found:
+        tags[begin:end] = [f"I-{kind}"] * (end - begin)
+        if end_before == (kind, begin):
+            tags[begin] = f"B-{kind}"
+        end_before = (kind, end)
+    return tags
+
+
+def test_training_in_another_scheme(tiny_train, monkeypatch, capsys):
+    monkeypatch.setattr(tiny_train, "tag_scheme", "BIOES")
+    tiny_train.main()
+    assert "tags in IOB2, read as BIOES" in capsys.readouterr().out
+    state = load_checkpoint(tiny_train.last_file)
+    assert state["scheme"] == "BIOES"
+    assert {"S-PER", "B-LOC", "E-LOC"} <= set(state["tag_map"])
+    tags = Tagger(tiny_train.last_file).tag([["Dunston", "in", "Paris"] * 5])
+    assert convert_scheme(convert_scheme(tags, "IOB2"), "BIOES") == tags
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+def test_constrain_tags_is_remembered(tiny_train, monkeypatch, constrain):
+    monkeypatch.setattr(tiny_train, "constrain_tags", constrain)
+    tiny_train.main()
+    decoder = Tagger(tiny_train.last_file).decoder
+    assert (decoder.step_penalty is not None) == constrain
