@@ -1,0 +1,140 @@
+"""Train every model of the family on real data under one budget, and print a table.
+
+    python tests/family.py FOLDER
+    python tests/family.py FOLDER --worker 1 2     one of two such processes, side by side
+
+FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
+and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
+train.txt for 8 epochs, once for each of three seeds; the epoch that is best on dev.txt is scored on
+test.txt.
+
+It may be stopped and started again at any time: what is finished stands in --results, a line a run.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import train  # noqa: E402  (only found after the line above)
+
+SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
+CORPORA = {"ncbi_disease": "entity_f1", "ud_english_ewt": "accuracy"}
+
+NO_CO_TRAINING = dict(co_training=False)
+NO_CHARACTERS = dict(co_training=False, use_characters=False)
+ONE_DIRECTION = dict(use_crf=False, bidirectional=False)
+FAMILY = {
+    "LM-LSTM-CRF": {},
+    "no highway layers": dict(highway_layers=0),
+    "(a) no co-training": NO_CO_TRAINING,
+    "(a) and self-attention": dict(**NO_CO_TRAINING, attention_heads=6),
+    "(b) no characters either": NO_CHARACTERS,
+    "(b) and self-attention": dict(**NO_CHARACTERS, attention_heads=6),
+    "(c) no CRF either": dict(**NO_CHARACTERS, use_crf=False),
+    "LSTM tagger: (c) in one direction": dict(**NO_CHARACTERS, **ONE_DIRECTION),
+    "LSTM tagger with characters": dict(**NO_CO_TRAINING, **ONE_DIRECTION),
+}
+
+
+def first_sentences(path, count, to):
+    """Write the first sentences of a column file to another."""
+    sentences = path.read_text(encoding="utf-8").strip().split("\n\n")[:count]
+    to.write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
+
+
+def run(folder, corpus, model, seed):
+    """Train one model; :return: dict of what the table needs"""
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = pathlib.Path(scratch)
+        first_sentences(folder / corpus / "train.txt", SENTENCES, scratch / "train.txt")
+        train.train_file = str(scratch / "train.txt")
+        train.val_file = str(folder / corpus / "dev.txt")
+        train.test_file = str(folder / corpus / "test.txt")
+        (train.emb_file,) = map(str, (folder / "glove").glob("*.txt"))
+        train.last_file, train.best_file = str(scratch / "last.pt"), str(scratch / "best.pt")
+        train.criterion, train.epochs, train.seed = CORPORA[corpus], EPOCHS, seed
+        constants = FAMILY[model]
+        before = {name: getattr(train, name) for name in constants}
+        vars(train).update(constants)
+        seconds, parameters = [], []
+        train_epoch = train.train_epoch
+
+        def timed(model, *arguments):
+            begin = time.perf_counter()
+            losses = train_epoch(model, *arguments)
+            seconds.append(time.perf_counter() - begin)
+            trained = (p.numel() for p in model.parameters() if p.requires_grad)
+            parameters.append(sum(trained))
+            return losses
+
+        train.train_epoch = timed
+        try:
+            result = train.main()
+        finally:
+            train.train_epoch = train_epoch
+            vars(train).update(before)
+    return dict(
+        corpus=corpus,
+        model=model,
+        seed=seed,
+        score=result[CORPORA[corpus]],
+        parameters=parameters[0],
+        speed=SENTENCES / statistics.median(seconds),
+    )
+
+
+def table(rows):
+    """Print what is known, a line a model."""
+    print(
+        "| model | parameters trained | sentences/s | ncbi_disease, F1 | ud_english_ewt, accuracy |"
+    )
+    print("|---|---:|---:|---:|---:|")
+    for model in FAMILY:
+        cells = {}
+        for corpus in CORPORA:
+            found = [row for row in rows if (row["model"], row["corpus"]) == (model, corpus)]
+            if found:
+                scores = [100 * row["score"] for row in found]
+                deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+                cells[corpus] = f"{statistics.mean(scores):.1f}{deviation} % ({len(scores)})"
+                parameters = f"{found[0]['parameters'] / 1e6:.2f} M"
+                speed = f"{statistics.median(row['speed'] for row in found):.0f}"
+                cells.setdefault("size", f"{parameters} | {speed}")  # of the first corpus
+        if cells:
+            cells = [cells["size"], *(cells.get(corpus, "") for corpus in CORPORA)]
+            print(f"| {model} | {' | '.join(cells)} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Compare the models of the family.")
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--results", type=pathlib.Path, default="family.jsonl", metavar="FILE")
+    parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
+    arguments = parser.parse_args()
+
+    def finished():
+        if not arguments.results.exists():
+            return []
+        return [json.loads(line) for line in arguments.results.read_text().splitlines()]
+
+    worker, workers = arguments.worker
+    runs = [(c, m, seed) for seed in SEEDS for c in CORPORA for m in FAMILY]
+    for corpus, model, seed in runs[worker - 1 :: workers]:
+        if (corpus, model, seed) in [(r["corpus"], r["model"], r["seed"]) for r in finished()]:
+            continue
+        print(f"{model}, {corpus}, seed {seed}", flush=True)
+        row = run(arguments.folder, corpus, model, seed)
+        with arguments.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    table(finished())
+
+
+if __name__ == "__main__":
+    main()
