@@ -63,9 +63,7 @@ tag_scheme = None  # write the tags of spans as "IOB2" or "BIOES"; None: as the 
 # Model: the parts ---------------------------------------------------------------------------------
 # As they stand, LM-LSTM-CRF. Parts taken away leave simpler taggers; see the README.
 use_characters = True  # False: words alone, by their embeddings
-co_training = (
-    True  # train the two language models along; False: the character LSTMs serve tags only
-)
+co_training = True  # train the two language models along; False: no language models
 highway_layers = 1  # at each of the three places; 0: none
 bidirectional = True  # False: the word LSTM reads from left to right only
 attention_heads = 0  # of a self-attention over the word LSTM's features; 0: none
