@@ -389,6 +389,9 @@ def main():
     words, tags = words[: arguments.sentences], tags[: arguments.sentences]
     if arguments.peak:
         return peak(words, tags, *arguments.peak)
+    needed = SLICES * max(arguments.batch)
+    if len(words) < needed:
+        parser.error(f"expected at least {needed} sentences, found {len(words)}")
     torch.manual_seed(train.seed)
     device = default_device()
     print(

@@ -10,7 +10,10 @@ import pytest
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["benchmark.py", "--sentences", "60"], "batches/s, decoding, N 32, L 50, m 50"),
+        (
+            ["benchmark.py", "--sentences", "50", "--batch", "10"],
+            "batches/s, decoding, N 32, L 50, m 50",
+        ),
         (["benchmark.py", "--sentences", "400", "--profile"], "mkldnn_rnn_layer"),
         (["benchmark.py", "--sentences", "60", "--memory"], "10 times the corpus takes"),
     ],
