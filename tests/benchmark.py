@@ -41,6 +41,7 @@ from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E4
 from utils import default_device, read_words_tags, scores  # noqa: E402
 
 SLICES = 5  # turns in which an epoch is taken
+TAGGING_BATCH = 32  # sentences
 
 
 class PackedWordLSTM(torch.nn.Module):
@@ -219,7 +220,7 @@ def row(label, rates):
 
 def measure_sentences(setup, batch_sizes):
     """Sentences per second in training and tagging: every sentence once, in slices, in turns."""
-    for training, batch_size in [(True, size) for size in batch_sizes] + [(False, 32)]:
+    for training, batch_size in [(True, size) for size in batch_sizes] + [(False, TAGGING_BATCH)]:
         tasks = {}
         for name, textbook in (("project", False), ("textbook", True)):
             model = setup.textbook if textbook else setup.model
@@ -389,7 +390,7 @@ def main():
     words, tags = words[: arguments.sentences], tags[: arguments.sentences]
     if arguments.peak:
         return peak(words, tags, *arguments.peak)
-    needed = SLICES * max(arguments.batch)
+    needed = SLICES * max(*arguments.batch, TAGGING_BATCH)
     if len(words) < needed:
         parser.error(f"expected at least {needed} sentences, found {len(words)}")
     torch.manual_seed(train.seed)

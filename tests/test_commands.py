@@ -11,7 +11,7 @@ import pytest
     "arguments, expected",
     [
         (
-            ["benchmark.py", "--sentences", "50", "--batch", "10"],
+            ["benchmark.py", "--sentences", "160", "--batch", "10"],
             "batches/s, decoding, N 32, L 50, m 50",
         ),
         (["benchmark.py", "--sentences", "400", "--profile"], "mkldnn_rnn_layer"),
