@@ -225,7 +225,7 @@ def measure_sentences(setup, batch_sizes):
         for name, textbook in (("project", False), ("textbook", True)):
             model = setup.textbook if textbook else setup.model
             loader = setup.batches(textbook, batch_size)
-            batches, count = iter(loader), -(-len(loader) // SLICES)
+            batches, count = iter(loader), len(loader) // SLICES
             if training:
                 steps = setup.textbook_steps if textbook else setup.project_steps
                 optimizer = setup.optimizer(model)
