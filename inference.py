@@ -26,10 +26,12 @@ from utils import (
     START,
     InputError,
     are_spans,
+    decoded_lines,
     default_device,
     load_checkpoint,
     run_script,
     spans,
+    visible,
 )
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
@@ -173,8 +175,8 @@ CONTRACTION = rf"['’](?i:s|re|ve|ll|d|m)(?!{LETTER})"
 NOT = rf"(?i:n['’]t)(?!{LETTER})"
 WORD = re.compile(
     rf"""
-      \w+://\S+?(?=[.,;:!?)\]"'’”]*(?:\s|$))          # web address
-    | [\w.+-]+@\w[\w-]*(?:\.[\w-]+)+                 # mail address
+      \w+://\S*[^\s.,;:!?)\]"'’”]                     # web address
+    | [\w.+-]{{1,64}}@\w[\w-]*(?:\.[\w-]+)+           # mail address; a longer name is none
     | (?:[^\W\d_]\.){{2,}}                            # U.S.  p.m.
     | [A-Z]\.(?=\s+[A-Z])                            # initial
     | (?:Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Sen|Gov|St|Jr|Sr|Inc|Co|Corp|Ltd|vs|etc
@@ -203,7 +205,8 @@ def show(words, tags, tags_are_spans):
     entities = {}
     if tags_are_spans:
         for kind, begin, end in spans(tags):
-            entities[begin] = f"{kind}: {' '.join(words[begin:end])}"
+            entities[begin] = visible(f"{kind}: {' '.join(words[begin:end])}")
+    words, tags = list(map(visible, words)), list(map(visible, tags))
     word_width = max(map(len, words), default=0)
     tag_width = max(map(len, tags), default=0)
     for i, (word, tag) in enumerate(zip(words, tags, strict=True)):
@@ -228,17 +231,13 @@ def main():
     tagger = Tagger(arguments.checkpoint)
     split = str.split if arguments.tokenized else split_words
 
-    sys.stdin.reconfigure(encoding="utf-8")
     sys.stdout.reconfigure(encoding="utf-8")
-    lines = iter(arguments.sentence or sys.stdin)
+    lines = (line for _, line in decoded_lines(sys.stdin.buffer, "stdin"))
+    lines = iter(arguments.sentence or lines)
     at_once = 1 if sys.stdin.isatty() else window  # who types wants to see each answer
-    try:
-        while some := [split(line) for line in itertools.islice(lines, at_once)]:
-            for words, tags in zip(some, tagger.tag(some), strict=True):
-                show(words, tags, tagger.tags_are_spans)
-    except UnicodeDecodeError as error:
-        found = error.object[error.start]
-        raise InputError(f"stdin: expected UTF-8 text, found the byte 0x{found:02x}") from None
+    while some := [split(line) for line in itertools.islice(lines, at_once)]:
+        for words, tags in zip(some, tagger.tag(some), strict=True):
+            show(words, tags, tagger.tags_are_spans)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ import collections
 import itertools
 import math
 import os
+import pickle
 import re
 import sys
+import zipfile
 
 import torch
 
@@ -30,19 +32,41 @@ class InputError(ValueError):
     """What came from outside is wrong: its message is a sentence for the user, not a bug report."""
 
 
-def run_script(main):
+def run_script(main, when_stopped=lambda: ""):
     """Run a script's `main`; bad input becomes one line on stderr and exit status 1.
 
-    Every other exception is a programming error and keeps its traceback.
+    Ctrl-C ends it with status 130 and the line that `when_stopped()` gives. When whoever reads our
+    output goes away, as `head` does, it ends silently. Every other exception is a programming
+    error and keeps its traceback.
     """
     try:
         main()
+        sys.stdout.flush()
+        return
+    except KeyboardInterrupt:
+        message, status = when_stopped(), 130
+    except BrokenPipeError:
+        message, status = "", 1
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        message, status = f"Error: {error}", 1
     except OSError as error:
-        sys.exit(
-            f"Error: {error.filename}: {error.strerror}" if error.filename else f"Error: {error}"
-        )
+        where = f"{error.filename}: {error.strerror}" if error.filename else error
+        message, status = f"Error: {where}", 1
+    # Only here, behind the except blocks, are main's progress bars gone from the screen.
+    if message:
+        print(message, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # else the interpreter would flush once more, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def visible(text):
+    """The text with control characters, line separators and lone surrogates as escapes (\\x1b): in
+    a table they would break the line, or command the terminal."""
+    unsafe = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+    return re.sub(unsafe, lambda found: ascii(found[0])[1:-1], text)
 
 
 def default_device():
@@ -55,20 +79,30 @@ def default_device():
 # ------------------------------------------------------------------------------------------------
 
 
+def decoded_lines(file, name):
+    """Yield (line number, line without its end) of UTF-8 text; a BOM is dropped.
+
+    :param file: opened in binary mode
+    :param name: what errors call it
+    :raises InputError: a line is not UTF-8
+    """
+    # Binary lines end at \n alone. Text mode would also end them at \r, which does occur inside
+    # tokens, and could not say which line is not UTF-8.
+    for number, raw in enumerate(file, 1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name}, line {number}: expected UTF-8 text, found the byte "
+                f"0x{raw[error.start]:02x} at position {error.start + 1}"
+            ) from None
+        yield number, line.rstrip("\r\n")
+
+
 def _decoded_lines(path):
-    """Yield (line number, line without its end) of a UTF-8 file; a BOM is dropped."""
-    # Binary lines end at \n alone. Text mode would also end them at characters such as U+2028,
-    # which do occur inside tokens, and could not say which line is not UTF-8.
+    """decoded_lines of the file at `path`."""
     with open(path, "rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}, line {number}: expected UTF-8 text, found the byte "
-                    f"0x{raw[error.start]:02x} at position {error.start + 1}"
-                ) from None
-            yield number, line.rstrip("\r\n")
+        yield from decoded_lines(file, path)
 
 
 def _is_conllu(path):
@@ -127,12 +161,12 @@ def read_words_tags(path, word_column=0, tag_column=-1):
                 if len(named) < 2:
                     raise InputError(
                         f"{path}, line {number}: expected a word in column {word_column} and its "
-                        f"tag in column {tag_column}, found {width} columns: {' '.join(columns)!r}"
+                        f"tag in column {tag_column}, found {width} columns: {' '.join(columns)[:60]!r}"
                     )
             if len(columns) != width:
                 raise InputError(
                     f"{path}, line {number}: expected {width} columns as in the lines before, "
-                    f"found {len(columns)}: {' '.join(columns)!r}"
+                    f"found {len(columns)}: {' '.join(columns)[:60]!r}"
                 )
         # Memory: equal words are one string, and list() drops what append reserved ahead.
         words.append(list([sys.intern(columns[word_column]) for _, columns in rows]))

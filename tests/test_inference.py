@@ -92,12 +92,12 @@ def test_input_that_is_not_utf8_is_one_line_on_stderr(root, trained):
     result = subprocess.run(
         [sys.executable, "inference.py", "--checkpoint", trained],
         cwd=root,
-        input=b"caf\xe9\n",
+        input=b"Paris\ncaf\xe9\n",
         capture_output=True,
     )
     assert result.returncode == 1
     assert result.stderr.decode().splitlines() == [
-        "Error: stdin: expected UTF-8 text, found the byte 0xe9"
+        "Error: stdin, line 2: expected UTF-8 text, found the byte 0xe9 at position 4"
     ]
 
 
