@@ -126,11 +126,32 @@ def predict(model, dataset, batch_size, viterbi_loss=None, description=None):
     return predicted, None if viterbi_loss is None else total_loss / len(dataset)
 
 
-def restore_model(state):
-    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU."""
-    model = LM_LSTM_CRF(**state["model_arguments"])
-    model.load_state_dict(state["model"])
+def restore_model(state, path="the checkpoint"):
+    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU.
+
+    :param path: what an error calls the checkpoint
+    :raises InputError: its parameters are not those of the model that its arguments describe
+    """
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes a hostile file claims
+            expected = shapes(LM_LSTM_CRF(**state["model_arguments"]).state_dict())
+        found = shapes(state["model"])
+        for name in expected | found:
+            if expected.get(name) != found.get(name):
+                raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
+        model = LM_LSTM_CRF(**state["model_arguments"])
+        model.load_state_dict(state["model"])
+    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = visible(str(error).partition("\n")[0][:200])
+        raise InputError(
+            f"{path}: holds no model of this version's LM_LSTM_CRF ({reason})"
+        ) from None
     return model
+
+
+def shapes(parameters):
+    """{name: size of the parameter, as a tuple}"""
+    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 class Tagger:
@@ -146,7 +167,7 @@ class Tagger:
 
     def __init__(self, path=checkpoint, device=None):
         state = load_checkpoint(path)
-        self.model = restore_model(state).to(device or default_device())
+        self.model = restore_model(state, path).to(device or default_device())
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = state["settings"]["caseless"]
         self.tags_are_spans = are_spans(set(state["tag_map"]) - {START, END})
