@@ -567,8 +567,11 @@ def _check_archive(file):
     """
     size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
-        if sum(member.file_size for member in archive.infolist()) > size:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > size:
             raise zipfile.BadZipFile("its parts are larger than the file")
+        if any(member.external_attr & 0x10 for member in members):
+            raise zipfile.BadZipFile("it has folders, which torch.load reads as any bytes")
         if damaged := archive.testzip():
             raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
     file.seek(0)

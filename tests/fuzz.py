@@ -21,7 +21,7 @@ from conftest import TINY_CORPUS, train
 
 from datasets import WCDataset, collate
 from inference import Tagger
-from utils import InputError, create_maps, load_embeddings, read_words_tags
+from utils import InputError, create_maps, load_checkpoint, load_embeddings, read_words_tags
 
 CONLLU = "# text = a b\n" + "".join(
     f"{number}\t{word}\t_\tNOUN\tNN\t_\t0\troot\t_\t_\n"
@@ -85,7 +85,7 @@ def use_vectors(path):
 def use_checkpoint(path):
     """Tag with a checkpoint, and get ready to resume it."""
     Tagger(path, device="cpu").tag([["Paris", "is"], []])
-    settings = torch.load(path, weights_only=True)["settings"]
+    settings = load_checkpoint(path)["settings"]
     state, model = train.resume_run(path, train.model_settings() | settings, 0.5)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     train.resume_training(path, state, optimizer)
@@ -106,16 +106,15 @@ def main(checkpoint, folder, files):
     for kind, (use, mutate, content) in kinds.items():
         generator, counts = random.Random(kind), collections.Counter()
         path = pathlib.Path(folder) / "mutated"
-        path.write_bytes(content)
-        use(path)  # as it is, it is fit for use
-        for _ in range(files):
-            path.write_bytes(mutate(generator, content))
+        for number in range(files + 1):
+            path.write_bytes(mutate(generator, content) if number else content)
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     use(path)
                 counts["used"] += 1
             except InputError as error:
                 assert len(str(error).splitlines()) == 1 and str(path) in str(error), error
+                assert number, "the file without a fault is refused"
                 counts["refused"] += 1
         print(f"{kind}: {counts['used']:,} used, {counts['refused']:,} refused", flush=True)
 

@@ -200,9 +200,12 @@ def test_checkpoints_cut_off_at_any_byte(tiny_checkpoint, tmp_path, step):
 def test_a_flipped_bit_is_noticed_wherever_it_matters(tiny_checkpoint, tmp_path):
     content, path = tiny_checkpoint.read_bytes(), tmp_path / "flipped.pt"
     state, generator, refused = load_checkpoint(tiny_checkpoint), random.Random(1), 0
-    for _ in range(300):
+    places = [generator.randrange(len(content)) for _ in range(300)]
+    # The list of the archive's parts, at its end, is where the readers of zip files differ.
+    places += range(content.index(b"PK\1\2"), len(content), 17)
+    for place in places:
         flipped = bytearray(content)
-        flipped[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        flipped[place] ^= 1 << generator.randrange(8)
         path.write_bytes(flipped)
         try:
             assert equal(load_checkpoint(path), state)
@@ -286,7 +289,7 @@ UNFIT = {
     "arguments": (lambda s: s["model_arguments"].pop("tagset_size"), "tagset_size is None"),
     "other arguments": (lambda s: s["model_arguments"].update(a=1), "unexpected keyword argument"),
     "text for a number": (lambda s: s["model_arguments"].update(char_rnn_dim="6"), "no model of"),
-    "absurd size": (lambda s: s["model_arguments"].update(char_rnn_dim=10**9), "found (24, 5)"),
+    "absurd size": (lambda s: s["model_arguments"].update(char_rnn_dim=10**7), "found (24, 5)"),
     "zero size": (lambda s: s["model_arguments"].update(word_emb_dim=0), "no model of"),
     "no weights": (nothing_of("model"), "found None"),
     "weights of another model": (lambda s: s["model"].update(x=torch.ones(1)), "x: expected None"),
