@@ -197,7 +197,7 @@ NOT = rf"(?i:n['’]t)(?!{LETTER})"
 WORD = re.compile(
     rf"""
       \w+://\S*[^\s.,;:!?)\]"'’”]                     # web address
-    | [\w.+-]{{1,64}}@\w[\w-]*(?:\.[\w-]+)+           # mail address; a longer name is none
+    | [\w.+-]{{1,64}}@\w[\w-]*(?:\.[\w-]+)+           # mail address, its name 64 at most
     | (?:[^\W\d_]\.){{2,}}                            # U.S.  p.m.
     | [A-Z]\.(?=\s+[A-Z])                            # initial
     | (?:Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Sen|Gov|St|Jr|Sr|Inc|Co|Corp|Ltd|vs|etc
@@ -223,11 +223,11 @@ def split_words(sentence):
 
 def show(words, tags, tags_are_spans):
     """Print a tagged sentence: word, tag and, beside its first word, each entity."""
+    words, tags = list(map(visible, words)), list(map(visible, tags))
     entities = {}
     if tags_are_spans:
         for kind, begin, end in spans(tags):
-            entities[begin] = visible(f"{kind}: {' '.join(words[begin:end])}")
-    words, tags = list(map(visible, words)), list(map(visible, tags))
+            entities[begin] = f"{kind}: {' '.join(words[begin:end])}"
     word_width = max(map(len, words), default=0)
     tag_width = max(map(len, tags), default=0)
     for i, (word, tag) in enumerate(zip(words, tags, strict=True)):

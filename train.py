@@ -407,7 +407,7 @@ def check_finite(tensors, epoch, step, optimizer):
     """:raises InputError: training has diverged, what comes of this epoch must not be saved"""
     if not all(tensor.isfinite().all() for tensor in tensors):
         raise InputError(
-            f"epoch {epoch + 1}, batch {step} or up to 9 before it, learning rate "
+            f"epoch {epoch + 1}, batches {max(step - 9, 1)} to {step}, learning rate "
             f"{optimizer.param_groups[0]['lr']:g}: expected finite losses and weights, found NaN "
             "or infinity; this epoch is not saved. A lower lr or grad_clip may help"
         )

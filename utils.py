@@ -22,6 +22,7 @@ import os
 import pickle
 import re
 import sys
+import warnings
 import zipfile
 
 import torch
@@ -305,8 +306,7 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 # Word embeddings
 # ------------------------------------------------------------------------------------------------
 
-
-NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")
+NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # no word's end: a field too many
 
 
 def load_embeddings(emb_file, word_map, expand_vocab=True):
@@ -318,14 +318,13 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     vocabulary: there is no use in learning to predict words that training never shows.
 
     Rows without a vector (<unk>, <end>, words that the file lacks) are drawn uniformly from
-    +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero.
+    +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero. How many words of
+    the corpus have a vector is printed.
 
     :param emb_file: path of the file, UTF-8
     :param word_map: dict from word to index, as create_maps gives it
     :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
         lm_vocab_size, the number of entries before expansion
-    Prints how many words of the corpus have a vector.
-
     :raises InputError: a line has the wrong number of fields, or one that is not a number
     :raises OSError: the file cannot be read
     """
@@ -334,9 +333,9 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     for number, line in _decoded_lines(emb_file):
         if dim is None:
             dim = len(line.split(" ")) - 1
-        fields = line.rsplit(" ", dim)  # from the right: a few of GloVe's tokens hold spaces ...
+        fields = line.rsplit(" ", dim)  # from the right: a few of GloVe's tokens hold spaces
         if dim < 1 or len(fields) != dim + 1 or NUMBER_AT_END.search(fields[0]):
-            raise InputError(  # ... but none ends in a number
+            raise InputError(
                 f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
                 f"found {len(line.split(' '))} fields: {line[:60]!r}"
             )
@@ -538,8 +537,10 @@ def load_checkpoint(path):
     with open(path, "rb") as file:
         try:
             _check_archive(file)
-            # weights_only: plain data is read, code that a hostile file carries is never run.
-            state = torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error that follows says enough
+                # weights_only: plain data is read, code that a hostile file carries is never run.
+                state = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file raises many kinds
             reason = visible(str(error).strip().partition("\n")[0][:120])
             if isinstance(error, pickle.UnpicklingError):

@@ -193,7 +193,7 @@ def test_training_that_diverges_stops_and_keeps_what_was_saved(
         monkeypatch.setattr(tiny_train, name, value)
     status, errors = as_command(tiny_train.main)
     assert status == 1 and len(errors) == 1
-    assert "epoch 3, batch 2 or up to 9 before it, learning rate 9.09091e+29" in errors[0]
+    assert "epoch 3, batches 1 to 2, learning rate 9.09091e+29" in errors[0]
     assert "found NaN or infinity" in errors[0]
     assert {path: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
 
@@ -208,7 +208,7 @@ def test_a_bad_loss_is_noticed_within_ten_batches(tiny_train, monkeypatch, value
     data = [["a", "b"]] * 40, [["X", "Y"]] * 40
     monkeypatch.setattr(tiny_train, "read_words_tags", lambda *arguments: data)
     monkeypatch.setattr(tiny_train, "batch_size", 1)
-    with pytest.raises(InputError, match="epoch 1, batch 20 or up to 9 before it"):
+    with pytest.raises(InputError, match="epoch 1, batches 11 to 20"):
         tiny_train.main()
 
 
@@ -222,7 +222,7 @@ def test_weights_that_the_last_step_ruined_are_not_saved(tiny_train, monkeypatch
 
     monkeypatch.setattr(torch.optim.SGD, "step", ruin)
     monkeypatch.setattr(tiny_train, "batch_size", 4)  # one step an epoch
-    with pytest.raises(InputError, match="epoch 1, batch 1 .* learning rate 0.015"):
+    with pytest.raises(InputError, match="epoch 1, batches 1 to 1, learning rate 0.015"):
         tiny_train.main()
     assert not list(tmp_path.glob("*.pt"))
 

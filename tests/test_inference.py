@@ -176,7 +176,7 @@ PEAK_MEMORY = """if True:
 """
 
 
-@pytest.mark.parametrize("lines", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lines", [6000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_lines(root, tiny_checkpoint, tmp_path, lines):
     """As many results as lines, in their order; the peak as with fewer, give or take 20 MB."""
     pytest.importorskip("resource")
