@@ -28,11 +28,13 @@ from utils import (
     START,
     InputError,
     are_spans,
+    decoded_lines,
     default_device,
     load_checkpoint,
     may_follow,
     run_script,
     spans,
+    visible,
 )
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
@@ -194,11 +196,32 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
     return predicted, None if viterbi_loss is None else total_loss / len(dataset)
 
 
-def restore_model(state):
-    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU."""
-    model = LM_LSTM_CRF(**state["model_arguments"])
-    model.load_state_dict(state["model"])
+def restore_model(state, path="the checkpoint"):
+    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU.
+
+    :param path: what an error calls the checkpoint
+    :raises InputError: its parameters are not those of the model that its arguments describe
+    """
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes a hostile file claims
+            expected = shapes(LM_LSTM_CRF(**state["model_arguments"]).state_dict())
+        found = shapes(state["model"])
+        for name in expected | found:
+            if expected.get(name) != found.get(name):
+                raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
+        model = LM_LSTM_CRF(**state["model_arguments"])
+        model.load_state_dict(state["model"])
+    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = visible(str(error).partition("\n")[0][:200])
+        raise InputError(
+            f"{path}: holds no model of this version's LM_LSTM_CRF ({reason})"
+        ) from None
     return model
+
+
+def shapes(parameters):
+    """{name: size of the parameter, as a tuple}"""
+    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 class Tagger:
@@ -216,7 +239,7 @@ class Tagger:
 
     def __init__(self, path=checkpoint, device=None):
         state = load_checkpoint(path)
-        self.model = restore_model(state).to(device or default_device())
+        self.model = restore_model(state, path).to(device or default_device())
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = state["settings"]["caseless"]
         self.tags_are_spans = are_spans(set(state["tag_map"]) - {START, END})
@@ -302,8 +325,8 @@ CONTRACTION = rf"['’](?i:s|re|ve|ll|d|m)(?!{LETTER})"
 NOT = rf"(?i:n['’]t)(?!{LETTER})"
 WORD = re.compile(
     rf"""
-      \w+://\S+?(?=[.,;:!?)\]"'’”]*(?:\s|$))          # web address
-    | [\w.+-]+@\w[\w-]*(?:\.[\w-]+)+                 # mail address
+      \w+://\S*[^\s.,;:!?)\]"'’”]                     # web address
+    | [\w.+-]{{1,64}}@\w[\w-]*(?:\.[\w-]+)+           # mail address, its name 64 at most
     | (?:[^\W\d_]\.){{2,}}                            # U.S.  p.m.
     | [A-Z]\.(?=\s+[A-Z])                            # initial
     | (?:Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Sen|Gov|St|Jr|Sr|Inc|Co|Corp|Ltd|vs|etc
@@ -330,6 +353,7 @@ def split_words(sentence):
 def show(words, tags, tags_are_spans, probabilities=None):
     """Print a tagged sentence: word, tag, the tag's probability if given and, beside its first
     word, each entity."""
+    words, tags = list(map(visible, words)), list(map(visible, tags))
     entities = {}
     if tags_are_spans:
         for kind, begin, end in spans(tags):
@@ -344,8 +368,9 @@ def show(words, tags, tags_are_spans, probabilities=None):
 
 def show_nbest(words, paths):
     """Print a sentence with several tag sequences side by side, their probabilities above."""
+    words = list(map(visible, words))
     word_width = max(map(len, words), default=0)
-    columns = [[f"{probability:.3f}", *tags] for tags, probability in paths]
+    columns = [[f"{probability:.3f}", *map(visible, tags)] for tags, probability in paths]
     widths = [max(map(len, column)) for column in columns]
     for row in zip(["", *words], *columns, strict=True):
         cells = (f"{cell:{width}}" for cell, width in zip(row, (word_width, *widths), strict=True))
@@ -391,16 +416,12 @@ def main():
     tagger = Tagger(arguments.checkpoint)
     split = str.split if arguments.tokenized else split_words
 
-    sys.stdin.reconfigure(encoding="utf-8")
     sys.stdout.reconfigure(encoding="utf-8")
-    lines = iter(arguments.sentence or sys.stdin)
+    lines = (line for _, line in decoded_lines(sys.stdin.buffer, "stdin"))
+    lines = iter(arguments.sentence or lines)
     at_once = 1 if sys.stdin.isatty() else window  # who types wants to see each answer
-    try:
-        while some := [split(line) for line in itertools.islice(lines, at_once)]:
-            show_all(tagger, some, arguments.confidence, arguments.nbest)
-    except UnicodeDecodeError as error:
-        found = error.object[error.start]
-        raise InputError(f"stdin: expected UTF-8 text, found the byte 0x{found:02x}") from None
+    while some := [split(line) for line in itertools.islice(lines, at_once)]:
+        show_all(tagger, some, arguments.confidence, arguments.nbest)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ trained together, by summing their losses.
 """
 
 import collections
+import functools
 import inspect
 import math
 import os
@@ -32,10 +33,12 @@ from utils import (
     START,
     InputError,
     are_spans,
+    check_can_save,
     convert_scheme,
     create_maps,
     default_device,
     detect_scheme,
+    fingerprint,
     keep_aside,
     load_checkpoint,
     load_embeddings,
@@ -43,6 +46,7 @@ from utils import (
     run_script,
     save_checkpoint,
     scores,
+    visible,
 )
 
 # Data --------------------------------------------------------------------------------------------
@@ -124,10 +128,11 @@ def main():
     else:
         raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
     model.to(device)
-    check_criterion(criterion, state["tag_map"])
-    train_loader = data_loader(encode(train_data, state), batch_size, shuffle=True, seed=seed)
-    val_set = encode(val_data, state)
+    train_set, val_set = encode(train_data, state), encode(val_data, state)
+    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed)
+    report_unknown_tags(train_file, train_set)
     report_unknown_tags(val_file, val_set)
+    check_criterion(criterion, val_set)
 
     # What is minimised, and how.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
@@ -135,8 +140,11 @@ def main():
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, fused=True)
     if checkpoint is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        set_rng_states(state["rng"])
+        resume_training(checkpoint, state, optimizer)
+    if epochs > 0:
+        note_changes(state, training_settings(train_data, val_data))
+        check_can_save(best_file)
+        check_can_save(last_file)
 
     state["constrain_tags"] = constrain_tags
     decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
@@ -157,7 +165,7 @@ def main():
         )
         result = scores(val_set.tags, predicted)
 
-        improved = record_epoch(state, result[criterion], model, optimizer)
+        improved = record_epoch(state, result.get(criterion, 0.0), model, optimizer)
         if epoch == first_epoch:
             keep_other_runs((best_file, last_file), state["run"], first_epoch)
         # The best first: after a crash between the two, resuming the last finds the best again.
@@ -225,6 +233,23 @@ def model_settings():
     )
 
 
+def training_settings(train_data, val_data):
+    """What else a run depends on: it may change on resuming, and is said when it does."""
+    return dict(
+        train_file=fingerprint(*train_data),
+        val_file=fingerprint(*val_data),
+        dropout=dropout,
+        batch_size=batch_size,
+        lr=lr,
+        lr_decay=lr_decay,
+        momentum=momentum,
+        grad_clip=grad_clip,
+        patience=patience,
+        criterion=criterion,
+        seed=seed,
+    )
+
+
 def new_run(words, tags, emb_file, settings):
     """A new model for the training data.
 
@@ -268,6 +293,7 @@ def new_run(words, tags, emb_file, settings):
         epoch=0,  # how many are finished
         best_score=-1.0,
         epochs_since_best=0,
+        training={},
     )
     return state, model
 
@@ -278,17 +304,48 @@ def resume_run(path, settings, dropout):
     :raises InputError: a constant that the model depends on is not what it was
     """
     state = load_checkpoint(path)
-    for name, value in settings.items():
-        if value != state["settings"][name] and name != "dropout":
+    for name, (before, now) in differences(state["settings"], settings).items():
+        if name != "dropout":
             raise InputError(
-                f"{path} was trained with {name} = {state['settings'][name]!r}: "
-                f"expected the same to resume it, found {value!r}"
+                f"{path} was trained with {name} = {before}: "
+                f"expected the same to resume it, found {now}"
             )
     state["model_arguments"]["dropout"] = dropout
-    model = restore_model(state)
+    model = restore_model(state, path)
     model.fine_tune_word_embeddings(settings["fine_tune_word_embeddings"])
     print(f"Resuming {path} after epoch {state['epoch']}; best score {state['best_score']:.4f}")
     return state, model
+
+
+def resume_training(path, state, optimizer):
+    """Put momentum and random numbers where they stood.
+
+    :raises InputError: the checkpoint's are not of this model
+    """
+    try:
+        # The file's momentum, but the learning rate and all else from the constants.
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        for parameter, kept in optimizer.state.items():
+            if kept["momentum_buffer"].shape != parameter.shape:
+                raise ValueError("the momentum has another size than the parameter")
+        set_rng_states(state["rng"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
+
+
+def differences(before, now):
+    """{name: (value before, value now)} of what differs, as they would be written in Python"""
+    both = {name: (repr(before.get(name)), repr(value)) for name, value in now.items()}
+    return {name: (old, new) for name, (old, new) in both.items() if old != new}
+
+
+def note_changes(state, training):
+    """Take the settings of training into `state`, and say what is not as it was on resuming."""
+    if state["training"]:
+        for name, (before, now) in differences(state["training"], training).items():
+            print(f"Changed since the checkpoint was written: {name} is {now}, was {before}")
+    state["training"] = training
 
 
 def is_of_run(path, run, epoch=math.inf):
@@ -313,21 +370,22 @@ def encode(data, state):
     return WCDataset(*data, *maps, caseless=state["settings"]["caseless"])
 
 
-def check_criterion(criterion, tag_map):
+def check_criterion(criterion, dataset):
     """:raises InputError: `criterion` is no score, or not one that these tags have"""
-    known = ["macro_f1", "accuracy"] + ["entity_f1"] * are_spans(set(tag_map) - {START, END})
+    tags = set(dataset.tag_map).union(*dataset.tags) - {START, END}
+    known = ["macro_f1", "accuracy"] + ["entity_f1"] * are_spans(tags)
     if criterion not in known:
         raise InputError(f"criterion: expected one of {', '.join(known)}, found {criterion!r}")
 
 
 def report_unknown_tags(path, dataset):
-    """Say which tags of a file training never had."""
+    """Say which tags of a file the model does not know."""
     counts = collections.Counter(tag for tags in dataset.tags for tag in tags)
     unknown = [f"{tag} ({count})" for tag, count in counts.items() if tag not in dataset.tag_map]
     if unknown:
         print(
-            f"{path}: tags that train_file does not have count as wrong, and their sentences are "
-            f"left out of the loss: {', '.join(sorted(unknown))}"
+            f"{path}: tags that training never had count as wrong, and their sentences are "
+            f"left out of the loss: {visible(', '.join(sorted(unknown)))}"
         )
 
 
@@ -363,9 +421,21 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
         totals += torch.stack((lm, crf)).detach() * len(batch.words)
         sentences += len(batch.words)
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
+            check_finite([totals], epoch, step, optimizer)
             lm_mean, crf_mean = (totals / sentences).tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
+    check_finite(model.parameters(), epoch, step, optimizer)
     return lm_mean, crf_mean
+
+
+def check_finite(tensors, epoch, step, optimizer):
+    """:raises InputError: training has diverged, what comes of this epoch must not be saved"""
+    if not all(tensor.isfinite().all() for tensor in tensors):
+        raise InputError(
+            f"epoch {epoch + 1}, batches {max(step - 9, 1)} to {step}, learning rate "
+            f"{optimizer.param_groups[0]['lr']:g}: expected finite losses and weights, found NaN "
+            "or infinity; this epoch is not saved. A lower lr or grad_clip may help"
+        )
 
 
 def record_epoch(state, score, model, optimizer):
@@ -395,8 +465,9 @@ def score_file(model, path, dataset, batch_size, decoder):
     print(f"{path}: {summary(result)}")
     for kind, of_kind in result.get("types", {}).items():
         print(
-            f"    {kind:12} precision {of_kind['precision']:7.2%}  recall {of_kind['recall']:7.2%}"
-            f"  F1 {of_kind['f1']:7.2%}  ({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
+            f"    {visible(kind):12} precision {of_kind['precision']:7.2%}  "
+            f"recall {of_kind['recall']:7.2%}  F1 {of_kind['f1']:7.2%}  "
+            f"({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
         )
     return result
 
@@ -425,5 +496,18 @@ def set_rng_states(states):
         torch.cuda.set_rng_state_all(states["cuda"])
 
 
+def last_saved():
+    """When last_file was written, or None if there is none."""
+    return os.stat(last_file).st_mtime_ns if os.path.exists(last_file) else None
+
+
+def how_to_resume(saved_before):
+    """What to say after Ctrl-C; `saved_before` is what last_saved gave before the run."""
+    if last_saved() == saved_before:
+        return "Stopped before an epoch had ended: no checkpoint was written"
+    epoch = load_checkpoint(last_file)["epoch"]
+    return f'Stopped; to go on after epoch {epoch}, set checkpoint = "{last_file}"'
+
+
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, functools.partial(how_to_resume, last_saved()))

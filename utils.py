@@ -14,11 +14,16 @@ The sentence "dunston checks in" is the example throughout.
 
 import array
 import collections
+import errno
+import hashlib
 import itertools
 import math
 import os
+import pickle
 import re
 import sys
+import warnings
+import zipfile
 
 import torch
 
@@ -30,19 +35,41 @@ class InputError(ValueError):
     """What came from outside is wrong: its message is a sentence for the user, not a bug report."""
 
 
-def run_script(main):
+def run_script(main, when_stopped=lambda: ""):
     """Run a script's `main`; bad input becomes one line on stderr and exit status 1.
 
-    Every other exception is a programming error and keeps its traceback.
+    Ctrl-C ends it with status 130 and the line that `when_stopped()` gives. When whoever reads our
+    output goes away, as `head` does, it ends silently. Every other exception is a programming
+    error and keeps its traceback.
     """
     try:
         main()
+        sys.stdout.flush()
+        return
+    except KeyboardInterrupt:
+        message, status = when_stopped(), 130
+    except BrokenPipeError:
+        message, status = "", 1
     except InputError as error:
-        sys.exit(f"Error: {error}")
+        message, status = f"Error: {error}", 1
     except OSError as error:
-        sys.exit(
-            f"Error: {error.filename}: {error.strerror}" if error.filename else f"Error: {error}"
-        )
+        where = f"{error.filename}: {error.strerror}" if error.filename else error
+        message, status = f"Error: {where}", 1
+    # Only here, behind the except blocks, are main's progress bars gone from the screen.
+    if message:
+        print(message, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # else the interpreter would flush once more, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def visible(text):
+    """The text with control characters, line separators and lone surrogates as escapes (\\x1b): in
+    a table they would break the line, or command the terminal."""
+    unsafe = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+    return re.sub(unsafe, lambda found: ascii(found[0])[1:-1], text)
 
 
 def default_device():
@@ -55,20 +82,30 @@ def default_device():
 # ------------------------------------------------------------------------------------------------
 
 
+def decoded_lines(file, name):
+    """Yield (line number, line without its end) of UTF-8 text; a BOM is dropped.
+
+    :param file: opened in binary mode
+    :param name: what errors call it
+    :raises InputError: a line is not UTF-8
+    """
+    # Binary lines end at \n alone. Text mode would also end them at \r, which does occur inside
+    # tokens, and could not say which line is not UTF-8.
+    for number, raw in enumerate(file, 1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{name}, line {number}: expected UTF-8 text, found the byte "
+                f"0x{raw[error.start]:02x} at position {error.start + 1}"
+            ) from None
+        yield number, line.rstrip("\r\n")
+
+
 def _decoded_lines(path):
-    """Yield (line number, line without its end) of a UTF-8 file; a BOM is dropped."""
-    # Binary lines end at \n alone. Text mode would also end them at characters such as U+2028,
-    # which do occur inside tokens, and could not say which line is not UTF-8.
+    """decoded_lines of the file at `path`."""
     with open(path, "rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}, line {number}: expected UTF-8 text, found the byte "
-                    f"0x{raw[error.start]:02x} at position {error.start + 1}"
-                ) from None
-            yield number, line.rstrip("\r\n")
+        yield from decoded_lines(file, path)
 
 
 def _is_conllu(path):
@@ -127,12 +164,13 @@ def read_words_tags(path, word_column=0, tag_column=-1):
                 if len(named) < 2:
                     raise InputError(
                         f"{path}, line {number}: expected a word in column {word_column} and its "
-                        f"tag in column {tag_column}, found {width} columns: {' '.join(columns)!r}"
+                        f"tag in column {tag_column}, found {width} columns: "
+                        f"{' '.join(columns)[:60]!r}"
                     )
             if len(columns) != width:
                 raise InputError(
                     f"{path}, line {number}: expected {width} columns as in the lines before, "
-                    f"found {len(columns)}: {' '.join(columns)!r}"
+                    f"found {len(columns)}: {' '.join(columns)[:60]!r}"
                 )
         # Memory: equal words are one string, and list() drops what append reserved ahead.
         words.append(list([sys.intern(columns[word_column]) for _, columns in rows]))
@@ -140,6 +178,15 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     if not words:
         raise InputError(f"{path}: expected at least one sentence, found none")
     return words, tags
+
+
+def fingerprint(words, tags):
+    """A line that tells one file's sentences from another's: counts, and a digest of all text."""
+    digest = hashlib.sha256()
+    for sentence in itertools.chain(words, tags):
+        digest.update("\n".join((*sentence, "\n")).encode())
+    count = sum(map(len, words))
+    return f"{len(words):,} sentences, {count:,} words, {digest.hexdigest()[:12]}"
 
 
 # ------------------------------------------------------------------------------------------------
@@ -259,6 +306,8 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 # Word embeddings
 # ------------------------------------------------------------------------------------------------
 
+NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # no word's end: a field too many
+
 
 def load_embeddings(emb_file, word_map, expand_vocab=True):
     """Read pre-trained word vectors in GloVe's text format: a word and its numbers in every line.
@@ -269,7 +318,8 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     vocabulary: there is no use in learning to predict words that training never shows.
 
     Rows without a vector (<unk>, <end>, words that the file lacks) are drawn uniformly from
-    +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero.
+    +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero. How many words of
+    the corpus have a vector is printed.
 
     :param emb_file: path of the file, UTF-8
     :param word_map: dict from word to index, as create_maps gives it
@@ -284,7 +334,7 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
         if dim is None:
             dim = len(line.split(" ")) - 1
         fields = line.rsplit(" ", dim)  # from the right: a few of GloVe's tokens hold spaces
-        if dim < 1 or len(fields) != dim + 1:
+        if dim < 1 or len(fields) != dim + 1 or NUMBER_AT_END.search(fields[0]):
             raise InputError(
                 f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
                 f"found {len(line.split(' '))} fields: {line[:60]!r}"
@@ -296,7 +346,7 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
             vector = array.array("f", map(float, fields[1:]))
         except ValueError as error:
             raise InputError(
-                f"{emb_file}, line {number}: expected numbers, found: {error}"
+                f"{emb_file}, line {number}: expected numbers, found: {str(error)[:100]}"
             ) from None
         if not all(map(math.isfinite, vector)):
             raise InputError(
@@ -305,11 +355,20 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
         seen.add(word)
         rows.append(word_map.setdefault(word, len(word_map)))
         values.extend(vector)
-    if not rows:
-        raise InputError(f"{emb_file}: expected vectors for words of the corpus, found none")
+    if dim is None:
+        raise InputError(f"{emb_file}: expected a word and its numbers in every line, found none")
+    _report_coverage(emb_file, sum(3 <= row < lm_vocab_size for row in rows), lm_vocab_size - 3)
     embeddings = random_embeddings(len(word_map), dim)
-    embeddings[torch.tensor(rows)] = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
+    if rows:
+        embeddings[torch.tensor(rows)] = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
     return embeddings, word_map, lm_vocab_size
+
+
+def _report_coverage(emb_file, covered, vocab_size):
+    """Say how many of the corpus's words have a vector; <pad>, <end> and <unk> do not count."""
+    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} words of train_file")
+    if not covered:
+        print(f"Warning: no word of train_file is in {emb_file}: all their vectors are random")
 
 
 def random_embeddings(vocab_size, dim):
@@ -511,9 +570,29 @@ def save_checkpoint(path, state):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        # Where writing fails, torch.save raises a RuntimeError while it handles the OSError.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        what = f"{cause.strerror}; the checkpoint could not be saved, the one before is as it was"
+        raise OSError(cause.errno, what, str(path)) from error
     finally:
         if os.path.exists(temporary):  # the disk was full, say: leave no half of a file behind
             os.remove(temporary)
+
+
+def check_can_save(path):
+    """Find out before hours of work whether save_checkpoint can write to `path`.
+
+    :raises OSError: it cannot
+    """
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    temporary = f"{path}.tmp"
+    open(temporary, "wb").close()
+    os.remove(temporary)
 
 
 def load_checkpoint(path):
@@ -524,27 +603,94 @@ def load_checkpoint(path):
     """
     with open(path, "rb") as file:
         try:
-            # weights_only: plain data is read, code that a hostile file carries is never run.
-            state = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch.load raises many kinds for a damaged file
-            reason = str(error).strip().partition("\n")[0][:120]
+            _check_archive(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the error that follows says enough
+                # weights_only: plain data is read, code that a hostile file carries is never run.
+                state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file raises many kinds
+            reason = visible(str(error).strip().partition("\n")[0][:120])
+            if isinstance(error, pickle.UnpicklingError):
+                reason = "it holds more than plain data; no code in it was run"
             raise InputError(
                 f"{path}: expected a checkpoint, found a file that cannot be loaded ({reason})"
             ) from None
-    if not isinstance(state, dict) or "format" not in state:
+    if not isinstance(state, dict) or type(state.get("format")) is not int:
         raise InputError(f"{path}: expected a checkpoint of train.py, found other data")
     if state["format"] != CHECKPOINT_FORMAT:
         raise InputError(
             f"{path}: expected checkpoint format {CHECKPOINT_FORMAT}, found {state['format']}"
         )
+    state.setdefault("training", {})  # the first checkpoints of this format have none
+    if wrong := _wrong_part(state):
+        raise InputError(f"{path}: expected a checkpoint of train.py, found one {wrong}")
     return state
 
 
+def _check_archive(file):
+    """Refuse what torch.load would not notice: flipped bits, and files that unpack to far more
+    than they are.
+
+    :param file: a zip archive, opened in binary mode; read from its beginning afterwards
+    """
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > size:
+            raise zipfile.BadZipFile("its parts are larger than the file")
+        if any(member.external_attr & 0x10 for member in members):
+            raise zipfile.BadZipFile("it has folders, which torch.load reads as any bytes")
+        if damaged := archive.testzip():
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+    file.seek(0)
+
+
+def _wrong_part(state):
+    """What a checkpoint lacks, in words, or None: later code relies on these parts."""
+    kinds = {
+        dict: "settings training model_arguments word_map char_map tag_map model optimizer rng",
+        int: "epoch epochs_since_best",
+        bool: "constrain_tags",
+        float: "best_score",
+        str: "run",
+    }
+    for kind, names in kinds.items():
+        for name in names.split():
+            if not isinstance(state.get(name), kind):
+                return f"without {name!r} ({kind.__name__})"
+    if not isinstance(state["settings"].get("caseless"), bool):
+        return "whose settings do not say whether it is caseless"
+    for name, size_name, special in (
+        ("word_map", "vocab_size", {PAD, END, UNK}),
+        ("char_map", "charset_size", {PAD, END, UNK}),
+        ("tag_map", "tagset_size", {START, END}),
+    ):
+        size = state["model_arguments"].get(size_name)
+        if not _numbers_from_0(state[name]) or not special <= state[name].keys():
+            return f"whose {name} does not number its entries from 0"
+        if type(size) is not int or size != len(state[name]):
+            return f"whose {name} has {len(state[name]):,} entries where {size_name} is {size!r}"
+    schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
+    if (scheme := state.get("scheme", "")) not in (None, *schemes):
+        return f"whose tags are not written in scheme {scheme!r}"
+
+
+def _numbers_from_0(mapping):
+    """Whether a dict is {string: 0, string: 1, ...}"""
+    return all(
+        type(entry) is str and type(index) is int and index == position
+        for position, (entry, index) in enumerate(mapping.items())
+    )
+
+
 def keep_aside(path):
-    """Rename a file to the first free name of the kind stem.1.pt; :return: that name"""
+    """Keep a file under the first free name of the kind stem.1.pt; :return: that name"""
     stem, suffix = os.path.splitext(path)
     number = 1
     while os.path.exists(free := f"{stem}.{number}{suffix}"):
         number += 1
-    os.rename(path, free)
+    try:
+        os.link(path, free)  # both names, until `path` is written: at no moment is it missing
+    except OSError:  # not on every file system
+        os.rename(path, free)
     return free

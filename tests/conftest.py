@@ -2,6 +2,9 @@
 
 import os
 import pathlib
+import re
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -11,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402  (only found after the line above)
+from utils import load_checkpoint, run_script  # noqa: E402
 
 TINY_CORPUS = """\
 Dunston B-PER
@@ -71,12 +75,11 @@ def tiny_corpus(tmp_path):
     return path
 
 
-@pytest.fixture
-def tiny_train(monkeypatch, tmp_path, tiny_corpus):
-    """The module `train`, its constants set to a tiny model and the tiny corpus."""
-    constants = dict(
-        train_file=str(tiny_corpus),
-        val_file=str(tiny_corpus),
+def tiny_constants(corpus, folder):
+    """train.py's constants for a tiny model of a corpus, its checkpoints in a folder."""
+    return dict(
+        train_file=str(corpus),
+        val_file=str(corpus),
         test_file=None,
         emb_file=None,
         min_word_freq=1,
@@ -88,12 +91,91 @@ def tiny_train(monkeypatch, tmp_path, tiny_corpus):
         batch_size=2,
         epochs=2,
         checkpoint=None,
-        last_file=str(tmp_path / "last.pt"),
-        best_file=str(tmp_path / "best.pt"),
+        last_file=str(pathlib.Path(folder) / "last.pt"),
+        best_file=str(pathlib.Path(folder) / "best.pt"),
     )
-    for name, value in constants.items():
+
+
+@pytest.fixture
+def tiny_train(monkeypatch, tmp_path, tiny_corpus):
+    """The module `train`, its constants set to a tiny model and the tiny corpus."""
+    for name, value in tiny_constants(tiny_corpus, tmp_path).items():
         monkeypatch.setattr(train, name, value)
     return train
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory):
+    """Path of what tiny_train saves after an epoch, made once; not to be changed."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        constants = tiny_constants(folder / "tiny.txt", folder) | dict(epochs=1)
+        for name, value in constants.items():
+            patch.setattr(train, name, value)
+        train.main()
+    return folder / "last.pt"
+
+
+@pytest.fixture
+def as_command(capsys):
+    """Runs a main function as a script would; :return: its exit status and lines on stderr"""
+
+    def run(main, *arguments):
+        capsys.readouterr()
+        status = 0
+        try:
+            run_script(main, *arguments)
+        except SystemExit as end:
+            status = end.code
+        return status, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def edited_copy(root, tmp_path, tiny_corpus):
+    """The scripts in a folder of their own, with constants edited as a user would edit them.
+
+    :return: a function from constants to a started process of train.py
+    """
+    for name in ("models.py", "datasets.py", "utils.py", "inference.py", "train.py"):
+        shutil.copy(root / name, tmp_path / name)
+
+    def start(**constants):
+        text = (tmp_path / "train.py").read_text(encoding="utf-8")
+        small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1)
+        small |= dict.fromkeys(("train_file", "val_file", "test_file"), str(tiny_corpus))
+        for name, value in (small | constants).items():
+            text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
+            assert found == 1, name
+        (tmp_path / "train.py").write_text(text, encoding="utf-8")
+        return subprocess.Popen(
+            [sys.executable, "-u", "train.py"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def equal(a, b):
+    """Whether two checkpoints' parts are the same to the last bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def differences(first, second):
+    """The parts of two checkpoint files that differ, but for the name of the run."""
+    first, second = load_checkpoint(first), load_checkpoint(second)
+    return [key for key in first | second if key != "run" and not equal(first[key], second[key])]
 
 
 @pytest.fixture(scope="session")

@@ -169,14 +169,42 @@ def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
         ("a 1 2\nb 1\n", "line 2: expected a word and 2 numbers, found 2 fields"),
         ("a 1 2\nb 1 x\n", "line 2: expected numbers, found: .*'x'"),
         ("a 1 2\nb 1 nan\n", "line 2: expected finite numbers"),
-        ("zzz 1 2\n", "found none"),
+        ("a 1 2\nb 1 2 3\n", "line 2: expected a word and 2 numbers, found 4 fields"),
+        ("a 1 2\nb -.5e-3 1 2\n", "line 2: expected a word and 2 numbers, found 4 fields"),
+        ("a 1\n\n", "line 2: expected a word and 1 numbers, found 1 fields"),
+        ("2 3\na 1 2 3\nb 1 2 3\n", "line 2: expected a word and 1 numbers, found 4 fields"),
+        ("a\n", "line 1: expected a word and 1 numbers, found 1 fields"),
+        ("a 1 inf\n", "line 1: expected finite numbers"),
+        ("", "expected a word and its numbers in every line, found none"),
     ],
 )
 def test_bad_embeddings(tmp_path, text, message):
     path = tmp_path / "vectors.txt"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        load_embeddings(str(path), maps_of("a b")[0], expand_vocab="zzz" not in text)
+        load_embeddings(str(path), maps_of("a b")[0])
+
+
+@pytest.mark.parametrize("expand_vocab", [True, False])
+def test_coverage_is_said(tmp_path, capsys, expand_vocab):
+    path = tmp_path / "vectors.txt"
+    path.write_text("b 1 2\n<unk> 3 4\nzzz 5 6\nB 7 8\nb 9 10\n", encoding="utf-8")
+    load_embeddings(str(path), maps_of("a b c")[0], expand_vocab)
+    assert capsys.readouterr().out == f"{path}: vectors for 1 of the 3 words of train_file\n"
+
+    embeddings, word_map, _ = load_embeddings(str(path), maps_of("x y")[0], expand_vocab)
+    said, warning = capsys.readouterr().out.splitlines()
+    assert "vectors for 0 of the 2 words" in said and warning.startswith("Warning: no word of")
+    assert ("zzz" in word_map) == expand_vocab
+    assert embeddings[word_map["x"]].any() and embeddings.shape == (len(word_map), 2)
+
+
+def test_a_file_with_no_word_that_is_wanted(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("zzz 1 2\n", encoding="utf-8")
+    word_map, _, _ = maps_of("a")
+    embeddings, same_map, _ = load_embeddings(str(path), word_map, expand_vocab=False)
+    assert same_map == word_map and embeddings.shape == (len(word_map), 2)
 
 
 def test_glove_covers_real_words(real_data):

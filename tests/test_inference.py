@@ -1,5 +1,6 @@
 """The tagger and its command line."""
 
+import os
 import subprocess
 import sys
 
@@ -125,18 +126,117 @@ def test_input_that_is_not_utf8_is_one_line_on_stderr(root, trained):
     result = subprocess.run(
         [sys.executable, "inference.py", "--checkpoint", trained],
         cwd=root,
-        input=b"caf\xe9\n",
+        input=b"Paris\ncaf\xe9\n",
         capture_output=True,
     )
     assert result.returncode == 1
     assert result.stderr.decode().splitlines() == [
-        "Error: stdin: expected UTF-8 text, found the byte 0xe9"
+        "Error: stdin, line 2: expected UTF-8 text, found the byte 0xe9 at position 4"
     ]
 
 
-def test_nothing_to_tag(root, trained):
-    result = run(root, "--checkpoint", trained, stdin="")
+def test_nothing_to_tag(root, tiny_checkpoint):
+    result = run(root, "--checkpoint", str(tiny_checkpoint), stdin="")
     assert result.returncode == 0 and result.stdout == ""
+
+
+def test_as_many_results_as_lines_whatever_they_hold(root, tiny_checkpoint):
+    lines = [
+        "",
+        "   \t ",
+        "?! ... --",
+        "\U0001f602 \U0001f468\u200d\U0001f469\u200d\U0001f467 \U0001f1eb\U0001f1f7",
+        "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \u202eabc\u202c",  # right to left
+        "e\u0301te\u0301 a\u0300\u0316\u0329",
+        "\u1f08\u03c7\u03b9\u03bb\u03bb\u03b5\u03cd\u03c2 \u5317\u4eac \u10d7\u10d1\u10d8",
+        "nul\0 escape\x1b[2J bell\x07 next\x9bline",
+        "carriage\rreturn line\u2028separator",
+        "x" * 10_000,
+        "the end",
+    ]
+    for end in ("\n", "\r\n"):
+        text = "\ufeff" + end.join(lines)  # the last line has no end
+        result = subprocess.run(
+            [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint), "--tokenized"],
+            cwd=root,
+            input=text.encode(),
+            capture_output=True,
+        )
+        assert result.returncode == 0, result.stderr
+        found = [[word for word, _ in sentence] for sentence in tagged(result.stdout.decode())]
+        expected = [line.split() for line in lines]
+        expected[7] = ["nul\\x00", "escape\\x1b[2J", "bell\\x07", "next\\x9bline"]
+        assert found == expected
+
+
+def test_arguments_that_are_not_utf8(root, tiny_checkpoint):
+    command = [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint)]
+    result = subprocess.run([*command, b"caf\xe9 ."], cwd=root, capture_output=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(b"caf\\udce9  ")
+
+
+def test_a_reader_that_goes_away(root, tiny_checkpoint):
+    """As with `| head`: no traceback, not even from the interpreter's last flush."""
+    process = subprocess.Popen(
+        [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdin.write(b"Paris is old .\n" * 5000)
+    process.stdin.close()
+    assert process.stdout.readline().startswith(b"Paris")
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 1 and errors == b""
+
+
+def test_ctrl_c_is_quiet(as_command):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert as_command(interrupted) == (130, [])
+
+
+PEAK_MEMORY = """if True:
+    import resource, runpy, sys
+    sys.argv = ["inference.py", "--checkpoint", sys.argv[1], "--tokenized"]
+    runpy.run_path("inference.py", run_name="__main__")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("lines", [6000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_lines(root, tiny_checkpoint, tmp_path, lines):
+    """As many results as lines, in their order; the peak as with fewer, give or take 20 MB."""
+    pytest.importorskip("resource")
+    peaks = []
+    for count in (2000, lines):
+        with open(tmp_path / "text", "w") as file:
+            file.writelines(f"w{i}" + " word" * (i % 20) + "\n" * (1 + i % 2) for i in range(count))
+        with open(tmp_path / "text") as text, open(tmp_path / "found", "w") as found:
+            process = subprocess.run(
+                [sys.executable, "-c", PEAK_MEMORY, str(tiny_checkpoint)],
+                cwd=root,
+                stdin=text,
+                stdout=found,
+                stderr=subprocess.PIPE,
+                env=os.environ | dict(OMP_NUM_THREADS="1"),
+                text=True,
+            )
+        assert process.returncode == 0, process.stderr
+        sentences = tagged((tmp_path / "found").read_text())
+        expected = [length for i in range(count) for length in [1 + i % 20] + [0] * (i % 2)]
+        assert list(map(len, sentences)) == expected
+        assert [s[0][0] for s in sentences if s] == [f"w{i}" for i in range(count)]
+        peaks.append(int(process.stderr) // 1024)
+    print(
+        f"peak memory: {peaks[0]} MiB for 2,000 lines and as many again, {peaks[1]} for {lines:,}"
+    )
+    assert peaks[1] < peaks[0] + 20
 
 
 def test_no_checkpoint_is_one_line_on_stderr(root, tmp_path):
@@ -177,6 +277,13 @@ def test_raw_sentences_are_split(sentence, words):
 def test_splitting_loses_nothing_but_spaces():
     text = "Well — O'Neill's \"e-mail\": x=1; [a] {b} <c> a.b. 3.5°, 'n' ½ \\ | ~ ^ ` _ * & % # @ +"
     assert "".join(split_words(text)) == "".join(text.split())
+
+
+@pytest.mark.parametrize("text", ["+", "'", "a@", "-.", "http://.", "a", "n't", "\u0301", "@+"])
+def test_a_line_of_a_million_characters(text):
+    """A pattern that reads on to the end from every mark would take days."""
+    line = text * (1_000_000 // len(text)) + "x"
+    assert "".join(split_words(line)) == line
 
 
 def test_default_checkpoint_is_what_training_writes():

@@ -1,0 +1,123 @@
+"""Feed mutated files to the reader, the embeddings and the checkpoint loader.
+
+    python tests/fuzz.py CHECKPOINT FOLDER FILES
+
+Of every kind as many files are made; each must be used without an error, or be refused with an
+InputError. Anything else ends this process with a traceback, or, in PyTorch's C++ code, with a
+signal; the mutated file then lies in FOLDER. Memory is limited to a few GB.
+"""
+
+import collections
+import contextlib
+import io
+import pathlib
+import random
+import resource
+import sys
+import zipfile
+
+import torch
+from conftest import TINY_CORPUS, train
+
+from datasets import WCDataset, collate
+from inference import Tagger
+from utils import InputError, create_maps, load_checkpoint, load_embeddings, read_words_tags
+
+CONLLU = "# text = a b\n" + "".join(
+    f"{number}\t{word}\t_\tNOUN\tNN\t_\t0\troot\t_\t_\n"
+    for number, word in (("1", "a"), ("2-3", "b"))
+)
+VECTORS = "paris 0.1 -2.5e-3 3\nhotel 1 2 3\n. . . 4 5 6\n\u00e9t\u00e9 7 8 9\n"
+
+
+def mutated(generator, content):
+    """The bytes with one to four faults, of which a disk, a network or a person make some."""
+    content = bytearray(content)
+    for _ in range(generator.randint(1, 4)):
+        begin, end = sorted(generator.choices(range(len(content) + 1), k=2))
+        end = min(end, begin + generator.choice((1, 8, 1000)))
+        fault = generator.choice(("flip", "truncate", "delete", "repeat", "insert", "swap"))
+        if fault == "flip" and content:
+            content[begin % len(content)] ^= 1 << generator.randrange(8)
+        elif fault == "truncate":
+            del content[end:]
+        elif fault == "delete":
+            del content[begin:end]
+        elif fault == "repeat":
+            content[begin:begin] = content[begin:end] * generator.randint(1, 3)
+        elif fault == "insert":
+            some = (generator.randbytes(generator.randint(1, 9)), b"\n", b" ", b"\t", b"\0", b"nan")
+            content[begin:begin] = generator.choice(some)
+        elif fault == "swap":
+            content[begin:end] = content[begin:end][::-1]
+    return bytes(content)
+
+
+def mutated_archive(generator, content):
+    """A checkpoint whose pickle is mutated, with right checksums: made by hand, not by accident."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for member in old.infolist():
+            part = old.read(member)
+            if member.filename.endswith("data.pkl"):
+                part = mutated(generator, part)
+            new.writestr(member, part)
+    return made.getvalue()
+
+
+def use_corpus(path):
+    """Read, encode and pad a column file."""
+    words, tags = read_words_tags(path)
+    data = WCDataset(words, tags, *create_maps(words, tags, 1, 1))
+    collate([data[i] for i in range(len(data))])
+
+
+def use_conllu(path):
+    """Read a CoNLL-U file."""
+    read_words_tags(path, 1, 3)
+
+
+def use_vectors(path):
+    """Read word embeddings."""
+    load_embeddings(path, {"<pad>": 0, "<end>": 1, "<unk>": 2, "paris": 3})
+
+
+def use_checkpoint(path):
+    """Tag with a checkpoint, and get ready to resume it."""
+    Tagger(path, device="cpu").tag([["Paris", "is"], []])
+    settings = load_checkpoint(path)["settings"]
+    state, model = train.resume_run(path, train.model_settings() | settings, 0.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    train.resume_training(path, state, optimizer)
+    train.note_changes(state, train.training_settings(([], []), ([], [])))
+
+
+def main(checkpoint, folder, files):
+    """Print how many files of each kind were used and how many refused."""
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    valid = pathlib.Path(checkpoint).read_bytes()
+    kinds = {
+        "corpus": (use_corpus, mutated, TINY_CORPUS.encode()),
+        "CoNLL-U": (use_conllu, mutated, CONLLU.encode()),
+        "embeddings": (use_vectors, mutated, VECTORS.encode()),
+        "checkpoint": (use_checkpoint, mutated, valid),
+        "checkpoint with right checksums": (use_checkpoint, mutated_archive, valid),
+    }
+    for kind, (use, mutate, content) in kinds.items():
+        generator, counts = random.Random(kind), collections.Counter()
+        path = pathlib.Path(folder) / "mutated"
+        for number in range(files + 1):
+            path.write_bytes(mutate(generator, content) if number else content)
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    use(path)
+                counts["used"] += 1
+            except InputError as error:
+                assert len(str(error).splitlines()) == 1 and str(path) in str(error), error
+                assert number, "the file without a fault is refused"
+                counts["refused"] += 1
+        print(f"{kind}: {counts['used']:,} used, {counts['refused']:,} refused", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,418 @@
+"""Nothing let in: files that are wrong, damaged, odd or made to do harm."""
+
+import os
+import pickle
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import torch
+from conftest import TINY_CORPUS, equal
+
+import utils
+from inference import Tagger
+from utils import InputError, load_checkpoint, read_words_tags
+
+
+def put(path, content):
+    """Make `path` a file with this content, a folder, or nothing."""
+    if content == "folder":
+        path.mkdir()
+    elif content != "nothing":
+        path.write_bytes(content)
+
+
+# Data files --------------------------------------------------------------------------------------
+
+WRONG_DATA = {
+    "missing": ("nothing", "No such file or directory"),
+    "folder": ("folder", "Is a directory"),
+    "empty": (b"", "expected at least one sentence, found none"),
+    "blank": (b"\n \n\t\r\n", "expected at least one sentence, found none"),
+    "latin-1": (b"a O\ncaf\xe9 O\n", "line 2: expected UTF-8 text, found the byte 0xe9"),
+    "utf-16": ("a O\n".encode("utf-16"), "line 1: expected UTF-8 text, found the byte 0xff"),
+    "narrow": (b"\na\n", "line 2: expected a word in column 0 and its tag in column -1, found 1"),
+    "ragged": (b"a O\n\nb X O\n", "line 3: expected 2 columns as in the lines before, found 3"),
+    "long": (b"a O\n" + b"b" * 10_000 + b"\n", "line 2: expected 2 columns"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_DATA)
+@pytest.mark.parametrize("constant", ["train_file", "val_file", "test_file"])
+def test_a_wrong_data_file_is_one_line(
+    tiny_train, monkeypatch, tmp_path, as_command, constant, wrong
+):
+    content, message = WRONG_DATA[wrong]
+    path = tmp_path / "wrong.txt"
+    put(path, content)
+    monkeypatch.setattr(tiny_train, constant, str(path))
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and len(errors) == 1
+    assert errors[0].startswith(f"Error: {path}") and message in errors[0]
+    assert len(errors[0]) < 1000
+    assert not list(tmp_path.glob("*.pt"))  # said before any training
+
+
+def test_a_tag_column_that_does_not_exist(tiny_train, monkeypatch, as_command):
+    monkeypatch.setattr(tiny_train, "tag_column", 2)
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and len(errors) == 1
+    assert "line 1: expected a word in column 0 and its tag in column 2, found 2" in errors[0]
+
+
+ODD_DATA = {
+    "control characters": "a\0b O\n\x1b[31m B-X\n\x07 I-X\n\u2028 O\nc\rd O\n",
+    "zero width": "\u200b O\n\u200d\ufeff B-X\na\u0301\u0327 O\n\u202eabc O\n",
+    "one tag": "a O\nb O\n\nc O\n",
+    "one word": "a B-X\n",
+    "a long sentence": "word O\n" * 4999 + "end B-X\n\na O\n",
+    "a long word": "x" * 10_000 + " O\n\nb B-X\n",
+    "ill-formed tags": "a I-X\nb E-Y\nc S-X\nd I-X\n\ne O\nf E-X\n",
+    "a space is a word": "1\t \t_\tO\t_\t_\t_\t_\t_\t_\n",
+}
+
+
+@pytest.mark.parametrize("odd", ODD_DATA)
+def test_odd_data_is_trained_on_and_tagged(tiny_train, monkeypatch, tmp_path, odd):
+    path = tmp_path / "odd.txt"
+    path.write_bytes(ODD_DATA[odd].encode())
+    columns = (1, 3) if ODD_DATA[odd].startswith("1\t") else (0, -1)
+    constants = dict(train_file=str(path), val_file=str(path), test_file=str(path), epochs=1)
+    for name, value in (constants | dict(word_column=columns[0], tag_column=columns[1])).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    result = tiny_train.main()
+    assert 0 <= result["accuracy"] <= 1
+    words, tags = read_words_tags(path, *columns)
+    assert sum(map(len, words)) == len(ODD_DATA[odd].replace("\n\n", "\n").split("\n")) - 1
+    found = Tagger(tiny_train.best_file).tag(words)
+    assert list(map(len, found)) == list(map(len, words))
+    assert utils.scores(tags, found) == result
+
+
+@pytest.mark.parametrize("criterion", ["macro_f1", "entity_f1", "accuracy"])
+def test_validation_without_entities(tiny_train, monkeypatch, tmp_path, criterion):
+    """Where neither gold nor prediction has an entity, entity F1 is 0, as conlleval has it."""
+    path = tmp_path / "valid.txt"
+    path.write_text("a O\nb O\n")
+    monkeypatch.setattr(tiny_train, "val_file", str(path))
+    monkeypatch.setattr(tiny_train, "criterion", criterion)
+    monkeypatch.setattr(tiny_train, "predict", lambda *_: ([["O", "O"]], 1.0))
+    monkeypatch.setattr(tiny_train, "score_file", lambda *_: {})
+    tiny_train.main()
+    best = load_checkpoint(tiny_train.best_file)["best_score"]
+    assert best == (0 if criterion == "entity_f1" else 1)
+
+
+def test_tags_that_training_never_had(tiny_train, monkeypatch, tmp_path, capsys, as_command):
+    path = tmp_path / "valid.txt"
+    path.write_text("Paris B-CITY\nin O\nParis B-CITY\n\nin \x1bX\n")
+    monkeypatch.setattr(tiny_train, "val_file", str(path))
+    result = tiny_train.main()
+    output = capsys.readouterr().out
+    assert "valid.txt: tags that training never had count as wrong" in output
+    assert "\\x1bX (1), B-CITY (2)" in output and "\x1b" not in output
+    assert result["accuracy"] <= 1 / 4  # only the O can be right
+    # What is no span has no entity F1: it cannot decide which epoch is best.
+    monkeypatch.setattr(tiny_train, "criterion", "entity_f1")
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and errors == [
+        "Error: criterion: expected one of macro_f1, accuracy, found 'entity_f1'"
+    ]
+
+
+# Embedding files ---------------------------------------------------------------------------------
+
+WRONG_EMBEDDINGS = {
+    "missing": ("nothing", "No such file or directory"),
+    "folder": ("folder", "Is a directory"),
+    "empty": (b"", "found none"),
+    "latin-1": (b"a 1 2\ncaf\xe9 1 2\n", "line 2: expected UTF-8 text"),
+    "dimension": (b"a 1 2\nb 1 2 3\n", "line 2: expected a word and 2 numbers, found 4 fields"),
+    "not a number": (b"a 1 2\nb 1 " + b"x" * 10_000, "line 2: expected numbers, found: "),
+    "NaN": (b"a 1 2\nb 1 nan\n", "line 2: expected finite numbers, found 'b 1 nan'"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_EMBEDDINGS)
+def test_a_wrong_embedding_file_is_one_line(tiny_train, monkeypatch, tmp_path, as_command, wrong):
+    content, message = WRONG_EMBEDDINGS[wrong]
+    path = tmp_path / "vectors.txt"
+    put(path, content)
+    monkeypatch.setattr(tiny_train, "emb_file", str(path))
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and len(errors) == 1
+    assert errors[0].startswith(f"Error: {path}") and message in errors[0]
+    assert len(errors[0]) < 1000
+
+
+def test_embeddings_without_overlap_only_warn(tiny_train, monkeypatch, tmp_path, capsys):
+    path = tmp_path / "vectors.txt"
+    path.write_text("nothing 1 2\nknown 3 4\n")
+    monkeypatch.setattr(tiny_train, "emb_file", str(path))
+    tiny_train.main()
+    output = capsys.readouterr().out
+    assert f"{path}: vectors for 0 of the 13 words of train_file" in output
+    assert "Warning: no word of train_file" in output
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
+
+
+# Checkpoints -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def resumed(tiny_train, tiny_checkpoint, monkeypatch, tmp_path):
+    """The module `train`, about to resume a copy of tiny_checkpoint; and the copy's path"""
+    path = tmp_path / "copy.pt"
+    shutil.copy(tiny_checkpoint, path)
+    monkeypatch.setattr(tiny_train, "checkpoint", str(path))
+    return tiny_train, path
+
+
+def changed(path, change):
+    """Apply a function to the dict that a checkpoint file holds."""
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    "content", ["nothing", "folder", b"", b"PK\3\4", b"no checkpoint", b"\x80\x02."]
+)
+def test_what_is_no_checkpoint_is_one_line(tiny_train, monkeypatch, tmp_path, as_command, content):
+    put(tmp_path / "wrong.pt", content)
+    monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "wrong.pt"))
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and len(errors) == 1 and str(tmp_path / "wrong.pt") in errors[0]
+
+
+@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.slow)])
+def test_checkpoints_cut_off_at_any_byte(tiny_checkpoint, tmp_path, step):
+    content, path = tiny_checkpoint.read_bytes(), tmp_path / "cut.pt"
+    for length in range(0, len(content), step):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match="cut.pt: expected a checkpoint"):
+            load_checkpoint(path)
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_matters(tiny_checkpoint, tmp_path):
+    content, path = tiny_checkpoint.read_bytes(), tmp_path / "flipped.pt"
+    state, generator, refused = load_checkpoint(tiny_checkpoint), random.Random(1), 0
+    places = [generator.randrange(len(content)) for _ in range(300)]
+    # The list of the archive's parts, at its end, is where the readers of zip files differ.
+    places += range(content.index(b"PK\1\2"), len(content), 17)
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << generator.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            assert equal(load_checkpoint(path), state)
+        except InputError:
+            refused += 1
+    assert refused > 100  # the others are in the gaps between the parts
+
+
+def hostile(path):
+    """An object whose pickle creates a file."""
+
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(path),)
+
+    return Hostile()
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "old checkpoint", "pickle"])
+def test_no_code_in_a_checkpoint_is_run(tiny_checkpoint, tmp_path, kind):
+    path, trap = tmp_path / "hostile.pt", tmp_path / "created"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(hostile(trap)))
+    else:
+        state = load_checkpoint(tiny_checkpoint) | {"model": hostile(trap)}
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "checkpoint")
+    with pytest.raises(InputError, match="hostile.pt: expected a checkpoint"):
+        Tagger(path)
+    assert not trap.exists()
+    if kind != "pickle":
+        torch.load(path, weights_only=False)  # the trap does work where nobody takes care
+        assert trap.exists()
+
+
+def test_a_file_that_unpacks_to_more_than_it_is(tmp_path):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data.pkl", bytes(10_000_000))
+    with pytest.raises(InputError, match="its parts are larger than the file"):
+        load_checkpoint(path)
+
+
+PARTS = (
+    "settings model_arguments word_map char_map tag_map model optimizer rng run "
+    "epoch epochs_since_best best_score constrain_tags"
+).split()
+
+
+def test_every_part_is_named_here(tiny_checkpoint):
+    assert set(load_checkpoint(tiny_checkpoint)) == {*PARTS, "format", "training", "scheme"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_missing_is_named(resumed, as_command, part):
+    train, path = resumed
+    for change in (lambda state: state.pop(part), lambda state: state.update({part: None})):
+        changed(path, change)
+        status, errors = as_command(train.main)
+        assert status == 1 and errors == [errors[0]]
+        assert str(path) in errors[0] and f"without '{part}'" in errors[0]
+
+
+def nothing_of(name):
+    """A change that empties a part."""
+    return lambda state: state[name].clear()
+
+
+def first_tensor(state):
+    """{name: tensor} of the model's first."""
+    return dict([next(iter(state["model"].items()))])
+
+
+UNFIT = {
+    "format": (lambda s: s.update(format=3), "expected checkpoint format 2, found 3"),
+    "format of no kind": (lambda s: s.update(format=[1]), "found other data"),
+    "settings": (nothing_of("settings"), "do not say whether it is caseless"),
+    "scheme": (lambda s: s.update(scheme="IOB3"), "not written in scheme 'IOB3'"),
+    "no scheme": (lambda s: s.pop("scheme"), "not written in scheme ''"),
+    "maps": (nothing_of("word_map"), "word_map does not number its entries from 0"),
+    "tags": (nothing_of("tag_map"), "tag_map does not number its entries from 0"),
+    "indices": (lambda s: s["word_map"].update(hotel=999), "word_map does not number its entries"),
+    "one word more": (lambda s: s["word_map"].update(x=len(s["word_map"])), "vocab_size is"),
+    "arguments": (lambda s: s["model_arguments"].pop("tagset_size"), "tagset_size is None"),
+    "other arguments": (lambda s: s["model_arguments"].update(a=1), "unexpected keyword argument"),
+    "text for a number": (lambda s: s["model_arguments"].update(char_rnn_dim="6"), "no model of"),
+    "absurd size": (lambda s: s["model_arguments"].update(char_rnn_dim=10**7), "found (24, 5)"),
+    "zero size": (lambda s: s["model_arguments"].update(word_emb_dim=0), "no model of"),
+    "no weights": (nothing_of("model"), "found None"),
+    "weights of another model": (lambda s: s["model"].update(x=torch.ones(1)), "x: expected None"),
+    "weights of no kind": (
+        lambda s: s["model"].update(dict.fromkeys(first_tensor(s), 1)),
+        "holds no model of this version's LM_LSTM_CRF",
+    ),
+}
+
+
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_parts_that_do_not_fit_are_one_line(resumed, as_command, unfit):
+    train, path = resumed
+    change, message = UNFIT[unfit]
+    changed(path, change)
+    status, errors = as_command(train.main)
+    assert status == 1 and len(errors) == 1
+    assert errors[0].startswith(f"Error: {path}") and message in errors[0]
+    with pytest.raises(InputError):
+        Tagger(path)
+
+
+UNFIT_TO_RESUME = {
+    "no momentum": nothing_of("optimizer"),
+    "momentum of another size": lambda s: s["optimizer"]["state"][0].update(
+        momentum_buffer=torch.ones(3)
+    ),
+    "momentum of a parameter too many": lambda s: s["optimizer"]["state"].update({999: {}}),
+    "no random numbers": nothing_of("rng"),
+    "random numbers of no kind": lambda s: s["rng"].update(cpu=torch.ones(3)),
+}
+
+
+@pytest.mark.parametrize("unfit", UNFIT_TO_RESUME)
+def test_checkpoints_that_can_only_tag(resumed, as_command, unfit):
+    train, path = resumed
+    changed(path, UNFIT_TO_RESUME[unfit])
+    status, errors = as_command(train.main)
+    assert status == 1 and len(errors) == 1
+    assert errors[0].startswith(f"Error: {path}: cannot be resumed")
+    assert len(Tagger(path).tag([["Paris"]])[0]) == 1
+
+
+def test_other_constants_are_named_with_both_values(resumed, monkeypatch, as_command):
+    train, path = resumed
+    monkeypatch.setattr(train, "char_rnn_dim", 12)
+    assert as_command(train.main) == (
+        1,
+        [
+            f"Error: {path} was trained with char_rnn_dim = 6: expected the same to resume it, "
+            "found 12"
+        ],
+    )
+
+
+# Resuming with other data or constants -----------------------------------------------------------
+
+
+def said_changes(train, capsys):
+    """The lines about changes that a run prints."""
+    capsys.readouterr()
+    train.main()
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed")]
+
+
+def test_resuming_with_other_data_is_said(resumed, monkeypatch, tmp_path, capsys):
+    train, path = resumed
+    assert said_changes(train, capsys) == []
+    other = tmp_path / "other.txt"
+    for text, what in (
+        (TINY_CORPUS + "\nMore O\n", "is '5 sentences, 24 words, "),
+        (TINY_CORPUS.replace("hotel", "hotal"), "is '4 sentences, 23 words, "),
+        (TINY_CORPUS.replace("Hotel I-LOC", "Hotel O"), "is '4 sentences, 23 words, "),
+        (TINY_CORPUS.replace("Jones I-PER\n", "Jones I-PER\n\n"), "is '5 sentences, 23 words, "),
+    ):
+        other.write_text(text)
+        for constant in ("train_file", "val_file"):
+            with monkeypatch.context() as patch:
+                patch.setattr(train, constant, str(other))
+                (line,) = said_changes(train, capsys)
+            assert constant in line and what in line and "was '4 sentences, 23 words, " in line
+    assert said_changes(train, capsys) == []
+
+
+def test_tags_that_only_new_training_data_have(resumed, monkeypatch, tmp_path, capsys):
+    train, _ = resumed
+    (tmp_path / "more.txt").write_text(TINY_CORPUS + "\nMore I-NEW\n")
+    monkeypatch.setattr(train, "train_file", str(tmp_path / "more.txt"))
+    train.main()
+    assert "more.txt: tags that training never had count as wrong" in capsys.readouterr().out
+
+
+def test_changed_constants_are_said(resumed, monkeypatch, capsys):
+    train, _ = resumed
+    monkeypatch.setattr(train, "lr", 0.5)
+    monkeypatch.setattr(train, "batch_size", 3)
+    assert said_changes(train, capsys) == [
+        "Changed since the checkpoint was written: batch_size is 3, was 2",
+        "Changed since the checkpoint was written: lr is 0.5, was 0.015",
+    ]
+    monkeypatch.setattr(train, "epochs", 0)  # scoring does not depend on them
+    assert said_changes(train, capsys) == []
+
+
+def test_a_checkpoint_from_before_changes_were_noted(resumed, monkeypatch, capsys):
+    train, path = resumed
+    changed(path, lambda state: state.pop("training"))
+    monkeypatch.setattr(train, "lr", 0.5)
+    assert said_changes(train, capsys) == []
+    assert load_checkpoint(train.last_file)["training"]["lr"] == 0.5
+
+
+# Fuzzing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("files", [50, pytest.param(5000, marks=pytest.mark.slow)])
+def test_mutated_files_are_used_or_refused(root, tiny_checkpoint, tmp_path, files):
+    """In a process of its own, where a crash in C++ code is an exit status like any other."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "tests/fuzz.py", str(tiny_checkpoint), str(tmp_path), str(files)]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    print(result.stdout)
+    assert result.stdout.count(" used, ") == 5
