@@ -354,6 +354,7 @@ def peak(words, tags, times, steps):
     # New strings and lists: a longer corpus, not more references to one.
     words = [["".join(list(word)) for word in sentence] for _ in range(times) for sentence in words]
     tags = [list(sentence) for _ in range(times) for sentence in tags]
+    train.min_word_freq *= times  # the same vocabulary, so the same model
     setup = Setup(words, tags, None, torch.device("cpu"))
     loader = setup.batches(False, 10)
     if steps > 0:
