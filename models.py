@@ -28,6 +28,7 @@ class Dropout(nn.Dropout):
     """nn.Dropout, faster on a CPU: comparing uniform numbers takes half the time of its coins."""
 
     def forward(self, x):
+        """(...) -> (...)"""
         if x.is_cuda or not self.training or self.p == 0:
             return super().forward(x)
         kept = torch.rand_like(x) >= self.p
