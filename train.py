@@ -15,7 +15,6 @@ trained together, by summing their losses.
 
 import collections
 import functools
-import inspect
 import math
 import os
 import time
@@ -216,7 +215,13 @@ def model_settings():
         expand_vocab=expand_vocab,
         tag_scheme=tag_scheme,
         fine_tune_word_embeddings=fine_tune_word_embeddings or emb_file is None,
-        # What LM_LSTM_CRF takes as it is
+        **architecture(),
+    )
+
+
+def architecture():
+    """Those of them that LM_LSTM_CRF takes as they are."""
+    return dict(
         use_characters=use_characters,
         co_training=co_training,
         highway_layers=highway_layers,
@@ -268,8 +273,7 @@ def new_run(words, tags, emb_file, settings):
         vocab_size=len(word_map),
         lm_vocab_size=lm_vocab_size,
     )
-    known = inspect.signature(LM_LSTM_CRF).parameters
-    model_arguments.update((name, settings[name]) for name in settings if name in known)
+    model_arguments.update((name, settings[name]) for name in architecture())
     if embeddings is not None:
         model_arguments["word_emb_dim"] = embeddings.size(1)
     model = LM_LSTM_CRF(**model_arguments)
