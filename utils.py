@@ -208,7 +208,7 @@ def _split_columns(line, conllu):
         # Tabs if there are any, so that words may hold spaces; else runs of spaces.
         line = line.strip(" \t")
         columns = line.split("\t" if "\t" in line else " ")
-        return line, [column for column in columns if column]
+        return line, [column for column in columns if column] if "" in columns else columns
     if line.startswith("#") or re.match(r"\d+[-.]\d+\t", line):
         return line, ()
     return line, line.split("\t")
