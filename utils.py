@@ -498,8 +498,8 @@ def _embedding_lines(emb_file):
         except InputError:
             raise
         except Exception as error:  # a damaged archive raises many kinds
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # not the archive's fault, but the disk's
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise  # not the archive's fault, as a place outside the file is, but the disk's
             reason = visible(str(error).partition("\n")[0][:120]) or "it ends too early"
             raise InputError(
                 f"{emb_file}: expected a whole {suffix} file, found one that cannot be unpacked "

@@ -46,10 +46,11 @@ def write_vectors(path):
 
 def write_corpus(path, sentences):
     """Write sentences of SENTENCE words, and one of 5,000; every fifth word is an entity."""
+    kinds = ("B-PER", "B-LOC", "B-ORG", "B-MISC")
     with open(path, "w") as file:
         for i in range(sentences):
             numbers = range(i * SENTENCE, (i + 1) * SENTENCE)
-            file.writelines(f"word{k % 50_000} {'O' if k % 5 else f'B-{k % 4}'}\n" for k in numbers)
+            file.writelines(f"word{k % 50_000} {'O' if k % 5 else kinds[k % 4]}\n" for k in numbers)
             file.write("\n")
         file.writelines("long O\n" for _ in range(5_000))
 
@@ -106,14 +107,10 @@ def measure_corpus(path, steps):
 
 
 def child(*arguments):
-    """Run a measurement in a process of its own; :return: its last line"""
-    command = [sys.executable, __file__, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-    if process.returncode:
-        sys.exit(process.returncode)
-    return line
+    """Run a measurement in a process of its own."""
+    status = subprocess.run([sys.executable, __file__, *map(str, arguments)]).returncode
+    if status:
+        sys.exit(status)
 
 
 def main():
