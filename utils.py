@@ -290,13 +290,17 @@ def create_maps(words, tags, min_word_freq=5, min_char_freq=1, caseless=True):
         begin with <pad>, <end>, <unk>; tag_map has <start> first and <end> last
     :raises InputError: a tag is spelled <start> or <end>
     """
-    word_counts, char_counts, tag_set = collections.Counter(), collections.Counter(), set()
+    spelled, tag_set = collections.Counter(), set()
     for sentence_words, sentence_tags in zip(words, tags, strict=True):
-        word_counts.update(map(str.lower, sentence_words) if caseless else sentence_words)
-        for word in sentence_words:
-            char_counts.update(word)
-        char_counts[" "] += len(sentence_words)  # a space follows every word
+        spelled.update(sentence_words)
         tag_set.update(sentence_tags)
+    # What is the same in all occurrences of a word is looked at once.
+    word_counts, char_counts = collections.Counter(), collections.Counter()
+    for word, count in spelled.items():
+        word_counts[word.lower() if caseless else word] += count
+        for char in word:
+            char_counts[char] += count
+    char_counts[" "] += spelled.total()  # a space follows every word
     if reserved := tag_set & {START, END}:
         raise InputError(f"expected tags other than {START} and {END}, found {min(reserved)}")
     tag_map = {tag: index for index, tag in enumerate([START, *sorted(tag_set), END])}
