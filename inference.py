@@ -269,6 +269,10 @@ class Tagger:
         self.decoder = ViterbiDecoder(state["tag_map"], scheme)
         self.viterbi_loss = ViterbiLoss(state["tag_map"]).to(device or default_device())
 
+    def dataset(self, sentences):
+        """The sentences, encoded."""
+        return WCDataset(sentences, None, *self.maps, caseless=self.caseless)
+
     def tag(self, sentences):
         """Tag sentences.
 
@@ -356,8 +360,7 @@ class Tagger:
             length = sum(map(len, words)) + len(words)
             of_size[max(1, batch_size >> (length // usual_length).bit_length())].append(position)
         for size, positions in of_size.items():
-            words = [sentences[position] for position in positions]
-            dataset = WCDataset(words, None, *self.maps, caseless=self.caseless)
+            dataset = self.dataset([sentences[position] for position in positions])
             for places, batch, scores, _ in scored_batches(self.model, dataset, size):
                 yield [positions[place] for place in places], batch, scores
 
