@@ -1,22 +1,36 @@
 """Tag sentences with a trained model.
 
     python inference.py "Dunston checks in at the Majestic Hotel ."
-    python inference.py --tokenized < sentences.txt
+    python inference.py --tokenized < sentences.txt > tagged.conll
+    python inference.py --conll test.txt > tagged.conll
     python inference.py --checkpoint other.pt "Does Paris like Paris?"
     python inference.py --confidence "Does Paris like Paris?"
     python inference.py --nbest 3 "Does Paris like Paris?"
 
 Sentences come from the command line or, one a line, from stdin. For each, the words stand below
 one another, every one with its tag, and each entity beside its first word; a blank line follows.
+That table is for the eye: what comes from stdin and goes to a file or another program is written
+in columns, parted by a space, that utils.read_words_tags reads:
+
+    word tag                                        a blank line after each sentence
+    word tag probability                            --confidence
+    word tag probability tag probability ...        --nbest: every sequence of tags has two columns,
+                                                    its probability on each of its words
+
+--conll reads such columns, from a file or, if it is called -, from stdin, and writes all its lines
+again, words with what stands behind `word` above as columns more.
+
 The checkpoint is all that is needed: it holds the vocabularies as well as the network.
 """
 
 import argparse
-import itertools
+import collections
+import functools
 import math
 import os
 import re
 import sys
+import time
 
 import torch
 from tqdm import tqdm
@@ -28,10 +42,12 @@ from utils import (
     START,
     InputError,
     are_spans,
+    column_sentences,
     decoded_lines,
     default_device,
     load_checkpoint,
     may_follow,
+    open_with_bar,
     run_script,
     spans,
     visible,
@@ -39,7 +55,9 @@ from utils import (
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
 batch_size = 32  # sentences; more is faster on a GPU, if they fit
-window = 1024  # sentences read from stdin before they are tagged, those of like length together
+usual_length = 1000  # characters; of longer sentences fewer make a batch, to bound its memory
+window = 1024  # sentences taken from a stream before they are tagged, those of like length together
+window_words = 100_000  # a window with more ends early: sentences may be very long
 
 
 class ViterbiDecoder:
@@ -231,7 +249,8 @@ class Tagger:
     >>> tagger.tag([["Paris", "is", "old", "."]])
     [['B-LOC', 'O', 'O', 'O']]
 
-    Sentences are lists of words; a sentence may be empty. What comes out has their order.
+    Sentences are lists of words; a sentence may be empty. What comes out has their order. A tagger
+    can be pickled, so that processes can share the work.
 
     :param path: a checkpoint that train.py wrote, on whatever device
     :param device: where to run; CUDA if there is one by default
@@ -242,6 +261,8 @@ class Tagger:
         self.model = restore_model(state, path).to(device or default_device())
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = state["settings"]["caseless"]
+        column = state["settings"].get("word_column")
+        self.word_column = column if type(column) is int else 0
         self.tags_are_spans = are_spans(set(state["tag_map"]) - {START, END})
         self.tag_names = {index: tag for tag, index in state["tag_map"].items()}
         scheme = state["scheme"] if state["constrain_tags"] else None
@@ -255,13 +276,24 @@ class Tagger:
     def tag(self, sentences):
         """Tag sentences.
 
-        :param sentences: list of lists of words
+        :param sentences: iterable of lists of words
         :return: list of lists of tags, of the same lengths
         """
-        if not sentences:
-            return []
-        predicted, _ = predict(self.model, self.dataset(sentences), batch_size, self.decoder)
-        return predicted
+        return list(self.stream(sentences))
+
+    def stream(self, sentences):
+        """Tag sentences that come one after the other, however many; few of them are held at once.
+
+        :param sentences: iterable of lists of words, such as a generator
+        :return: iterator over lists of tags, in the same order
+        """
+        for some in windows(sentences, window):
+            found = [[] for _ in some]
+            for positions, batch, scores in self.scored_batches(some):
+                paths = self.decoder.decode(scores, batch.word_lengths)
+                for position, path in zip(positions, paths, strict=True):
+                    found[position] = [self.tag_names[tag] for tag in path]
+            yield from found
 
     def tag_with_confidence(self, sentences):
         """Tag sentences, and say how sure each tag is.
@@ -270,11 +302,12 @@ class Tagger:
         have this tag at this word. It is the sum over the tags before it of the probabilities of
         the steps to it, which are a gradient (ViterbiLoss.step_probabilities).
 
-        :param sentences: list of lists of words
+        :param sentences: iterable of lists of words
         :return: list of lists of (tag, probability)
         """
+        sentences = list(sentences)
         found = [[] for _ in sentences]
-        for positions, batch, scores, _ in self.scored_batches(sentences):
+        for positions, batch, scores in self.scored_batches(sentences):
             scores = self.decoder.constrain(scores)
             forward = self.viterbi_loss.forward_algorithm(scores)
             steps = self.viterbi_loss.step_probabilities(scores, *forward, batch.word_lengths)
@@ -290,12 +323,13 @@ class Tagger:
     def nbest(self, sentences, count):
         """The best `count` tag sequences of each sentence, and their probabilities.
 
-        :param sentences: list of lists of words
+        :param sentences: iterable of lists of words
         :return: list, for each sentence a list of (list of tags, probability), the best first;
             shorter where there are no more
         """
+        sentences = list(sentences)
         found = [[] for _ in sentences]
-        for positions, batch, scores, _ in self.scored_batches(sentences):
+        for positions, batch, scores in self.scored_batches(sentences):
             paths, path_scores = self.decoder.decode_nbest(scores, batch.word_lengths, count)
             alpha, _ = self.viterbi_loss.forward_algorithm(self.decoder.constrain(scores))
             total = self.viterbi_loss.log_partition(alpha, batch.word_lengths)
@@ -310,8 +344,38 @@ class Tagger:
         return found
 
     def scored_batches(self, sentences):
-        """As scored_batches above; nothing for no sentences."""
-        return scored_batches(self.model, self.dataset(sentences), batch_size) if sentences else ()
+        """Score sentences, those of like length together, fewer at once where they are long.
+
+        Sentences of twice the length get batches of half the size, so that the pads of a batch and
+        its scores take no more memory, up to a sentence that is a batch by itself.
+
+        :param sentences: list of lists of words
+        :return: iterator over (positions of the sentences, Batch, CRF scores)
+        :raises TypeError: a sentence is a string
+        """
+        of_size = collections.defaultdict(list)
+        for position, words in enumerate(sentences):
+            if isinstance(words, str):
+                raise TypeError(f"expected lists of words, found the string {words[:60]!r}")
+            length = sum(map(len, words)) + len(words)
+            of_size[max(1, batch_size >> (length // usual_length).bit_length())].append(position)
+        for size, positions in of_size.items():
+            dataset = self.dataset([sentences[position] for position in positions])
+            for places, batch, scores, _ in scored_batches(self.model, dataset, size):
+                yield [positions[place] for place in places], batch, scores
+
+
+def windows(sentences, size):
+    """Cut a stream of sentences into lists of up to `size`, fewer if they have many words."""
+    some, words = [], 0
+    for sentence in sentences:
+        some.append(sentence)
+        words += len(sentence)
+        if len(some) == size or words >= window_words:
+            yield some
+            some, words = [], 0
+    if some:
+        yield some
 
 
 # ------------------------------------------------------------------------------------------------
@@ -379,7 +443,7 @@ def show_nbest(words, paths):
 
 
 def show_all(tagger, sentences, confidence=False, nbest=None):
-    """Tag sentences and print them."""
+    """Tag sentences and print them as tables."""
     if nbest is not None:
         for words, paths in zip(sentences, tagger.nbest(sentences, nbest), strict=True):
             show_nbest(words, paths)
@@ -392,13 +456,82 @@ def show_all(tagger, sentences, confidence=False, nbest=None):
             show(words, tags, tagger.tags_are_spans)
 
 
-def main():
-    """Tag what the command line or stdin gives."""
+def new_columns(tagger, sentences, confidence=False, nbest=None):
+    """Tag sentences; :return: list of lists of what each word gets, a tuple of strings"""
+    if nbest is not None:
+        return [
+            list(zip(*_nbest_columns(words, paths, nbest), strict=True))
+            for words, paths in zip(sentences, tagger.nbest(sentences, nbest), strict=True)
+        ]
+    if confidence:
+        return [
+            [(tag, f"{probability:.4f}") for tag, probability in pairs]
+            for pairs in tagger.tag_with_confidence(sentences)
+        ]
+    return [[(tag,) for tag in tags] for tags in tagger.tag(sentences)]
+
+
+def _nbest_columns(words, paths, nbest):
+    """Two columns for every sequence of tags; `_` where a sentence has no more sequences."""
+    for tags, probability in paths:
+        yield tags
+        yield [f"{probability:.4f}"] * len(words)
+    for _ in range(nbest - len(paths)):
+        yield ["_"] * len(words)
+        yield [f"{0:.4f}"] * len(words)
+
+
+def write_sentences(tagger, sentences, **options):
+    """Tag sentences and print them in columns that read_words_tags reads."""
+    separator = "\t" if any(" " in tag for tag in tagger.tag_names.values()) else " "
+    for words, columns in zip(sentences, new_columns(tagger, sentences, **options), strict=True):
+        rows = zip(words, columns, strict=True)
+        print("".join(separator.join((word, *more)) + "\n" for word, more in rows))
+    sys.stdout.flush()
+
+
+def write_rows(tagger, sentences, word_column, **options):
+    """Tag the sentences of a column file and print all their lines, words with columns more.
+
+    :param sentences: list of sentences as column_sentences gives them
+    """
+    words = [[columns[word_column] for _, columns in rows if columns] for rows in sentences]
+    count = 2 * options["nbest"] if options["nbest"] else 1 + options["confidence"]
+    for rows, found in zip(sentences, new_columns(tagger, words, **options), strict=True):
+        found = iter(found)
+        for line, columns in rows:
+            separator = "\t" if "\t" in line else " "
+            more = next(found) if columns else [filler(line, separator)] * count
+            print(separator.join((line, *more)) if more[0] else line)
+    sys.stdout.flush()
+
+
+def filler(line, separator):
+    """What stands in the new columns of a line that is no word; "" if it shall have none.
+
+    With as many columns in every line that has any, other programs can read the file: conlleval
+    refuses it otherwise. It counts -DOCSTART- as a word, here with the right tag.
+    """
+    if not line.strip(" \t") or line.startswith("#"):
+        return ""
+    *first, last = line.split(separator)
+    return "_" if not line.startswith("-DOCSTART-") else last if first else ""
+
+
+def read_arguments():
+    """What the command line says."""
     parser = argparse.ArgumentParser(description="Tag sentences with a trained model.")
     parser.add_argument("sentence", nargs="*", help="sentences; without any, stdin, one a line")
     parser.add_argument("--checkpoint", default=checkpoint, metavar="PATH", help="%(default)s")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--tokenized", action="store_true", help="words are separated by spaces already"
+    )
+    form.add_argument(
+        "--conll", metavar="FILE", help="add columns to a file with one word a line; -: stdin"
+    )
+    parser.add_argument(
+        "--word-column", type=int, metavar="C", help="of --conll; without it, as in training"
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--confidence", action="store_true", help="show each tag's probability")
@@ -408,20 +541,53 @@ def main():
     arguments = parser.parse_args()
     if arguments.nbest is not None and arguments.nbest < 1:
         raise InputError(f"--nbest: expected a number from 1 on, found {arguments.nbest}")
+    if arguments.conll is not None and arguments.sentence:
+        raise InputError(f"--conll: expected no sentences, found {arguments.sentence[0][:60]!r}")
+    if arguments.conll is None and arguments.word_column is not None:
+        raise InputError("--word-column: expected --conll and a file beside it, found none")
     if not os.path.exists(arguments.checkpoint):
         raise InputError(
             f"{arguments.checkpoint}: expected a trained model, found no such file; "
             "train one with `python train.py`, or name another with --checkpoint"
         )
-    tagger = Tagger(arguments.checkpoint)
-    split = str.split if arguments.tokenized else split_words
+    return arguments
 
+
+def tag_stream(tagger, arguments, options):
+    """Tag a file or stdin, a window of sentences after the other; a bar shows how far it is."""
+    name = "stdin" if arguments.conll in (None, "-") else arguments.conll
+    source = sys.stdin.fileno() if name == "stdin" else name
+    to_terminal = sys.stdout.isatty()
+    with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
+        lines = decoded_lines(file, name)
+        if arguments.conll is not None:
+            column = arguments.word_column
+            column = tagger.word_column if column is None else column
+            sentences = column_sentences(lines, name, column)
+            write = functools.partial(write_rows, word_column=column)
+        else:
+            split = str.split if arguments.tokenized else split_words
+            sentences = (split(line) for _, line in lines)
+            write = show_all if to_terminal else write_sentences
+        begin, done = time.perf_counter(), 0
+        # Who types wants to see each answer.
+        for some in windows(sentences, 1 if sys.stdin.isatty() else window):
+            write(tagger, some, **options)
+            done += len(some)
+            bar.set_postfix_str(f"{done / (time.perf_counter() - begin):,.0f} sentences/s")
+
+
+def main():
+    """Tag what the command line, a file or stdin gives."""
+    arguments = read_arguments()
+    tagger = Tagger(arguments.checkpoint)
+    options = dict(confidence=arguments.confidence, nbest=arguments.nbest)
     sys.stdout.reconfigure(encoding="utf-8")
-    lines = (line for _, line in decoded_lines(sys.stdin.buffer, "stdin"))
-    lines = iter(arguments.sentence or lines)
-    at_once = 1 if sys.stdin.isatty() else window  # who types wants to see each answer
-    while some := [split(line) for line in itertools.islice(lines, at_once)]:
-        show_all(tagger, some, arguments.confidence, arguments.nbest)
+    if arguments.sentence:
+        split = str.split if arguments.tokenized else split_words
+        show_all(tagger, list(map(split, arguments.sentence)), **options)
+    else:
+        tag_stream(tagger, arguments, options)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ In the order in which a run needs them:
 
     read_words_tags       a column file        -> words and tags of every sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
-    load_embeddings       a GloVe text file    -> the embedding matrix, word_map expanded
+    load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
     create_input_tensors  one sentence         -> the model's eight inputs
     scores                gold and predicted   -> accuracy, macro F1, entity F1
     save_checkpoint, load_checkpoint           -> everything a run is, in one file
@@ -14,18 +14,23 @@ The sentence "dunston checks in" is the example throughout.
 
 import array
 import collections
+import contextlib
 import errno
+import gzip
 import hashlib
+import io
 import itertools
 import math
 import os
 import pickle
 import re
+import stat
 import sys
 import warnings
 import zipfile
 
 import torch
+from tqdm import tqdm
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
 CHECKPOINT_FORMAT = 2
@@ -78,8 +83,40 @@ def default_device():
 
 
 # ------------------------------------------------------------------------------------------------
-# Reading column files
+# Reading files
 # ------------------------------------------------------------------------------------------------
+
+
+class _CountedFile(io.FileIO):
+    """A file that reports how many bytes each read has given, to its attribute `report`."""
+
+    def readinto(self, buffer):
+        count = super().readinto(buffer)
+        self.report(count)
+        return count
+
+
+@contextlib.contextmanager
+def open_with_bar(file, name, hidden=False):
+    """Open a file in binary mode; while it is read, a bar shows how much of it, in bytes.
+
+    There is no bar where stderr is no terminal. The bar costs nothing for each line: it moves when
+    a block comes from the disk.
+
+    :param file: path, or the number of an open file, which then stays open
+    :param name: stands before the bar
+    :param hidden: no bar anyway
+    :return: context manager of (file, bar)
+    :raises OSError: the file cannot be opened
+    """
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(_CountedFile(file, closefd=not isinstance(file, int)))
+        status = os.fstat(raw.fileno())
+        size = status.st_size if stat.S_ISREG(status.st_mode) else None
+        look = dict(unit="B", unit_scale=True, leave=False, mininterval=0.5)
+        bar = tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **look)
+        raw.report = stack.enter_context(bar).update
+        yield stack.enter_context(io.BufferedReader(raw, 1 << 16)), bar
 
 
 def decoded_lines(file, name):
@@ -102,37 +139,90 @@ def decoded_lines(file, name):
         yield number, line.rstrip("\r\n")
 
 
-def _decoded_lines(path):
-    """decoded_lines of the file at `path`."""
-    with open(path, "rb") as file:
-        yield from decoded_lines(file, path)
+# ------------------------------------------------------------------------------------------------
+# Column files
+# ------------------------------------------------------------------------------------------------
 
 
-def _is_conllu(path):
-    """CoNLL-U: ten tab-separated columns, the first a token number, a range or an empty node."""
-    for _, line in _decoded_lines(path):
+def _detect_conllu(lines):
+    """Whether lines are CoNLL-U: ten tab-separated columns, the first of them a token number, a
+    range or an empty node; or eleven, where `inference.py --conll` has added its tags.
+
+    :param lines: iterator over (number, line)
+    :return: bool, and an iterator over the same lines, those looked at included
+    """
+    head, conllu = [], False
+    for number, line in lines:
+        head.append((number, line))
         if line.strip(" \t") and not line.startswith("#"):
-            return re.match(r"\d+([-.]\d+)?(\t[^\t]*){9}$", line) is not None
-    return False
+            conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,10}$", line) is not None
+            break
+    return conllu, itertools.chain(head, lines)
 
 
-def _sentences(path, conllu):
-    """Yield every sentence as a list of (line number, columns)."""
-    rows = []
-    for number, line in _decoded_lines(path):
+def column_sentences(lines, name, word_column, tag_column=None):
+    """Yield sentence after sentence as a list of (line, columns), one for every line.
+
+    Lines that are no words have no columns: the one that ends the sentence, blank or -DOCSTART-,
+    and, in CoNLL-U, comments, multiword ranges (3-4) and empty nodes (5.1). A sentence may be
+    without words. No line is left out.
+
+    :param lines: iterator over (number, line)
+    :param name: what errors call the file
+    :param word_column, tag_column: columns that there must be
+    :raises InputError: a line has not these columns, or more or fewer than the lines before
+    """
+    conllu, lines = _detect_conllu(lines)
+    if conllu and word_column == 0:
+        tag_columns = " (and tag_column = 3 for UPOS or 4 for XPOS)" * (tag_column is not None)
+        raise InputError(
+            f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
+            f"{tag_columns}, found word_column = 0"
+        )
+    rows, width = [], None
+    for number, line in lines:
         if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-            if rows:
-                yield rows
+            rows.append((line, ()))
+            yield rows
             rows = []
-        elif not conllu:
-            # Tabs if there are any, so that words may hold spaces; else runs of spaces.
-            line = line.strip(" \t")
-            columns = line.split("\t" if "\t" in line else " ")
-            rows.append((number, [column for column in columns if column]))
-        elif not line.startswith("#") and not re.match(r"\d+[-.]\d+\t", line):
-            rows.append((number, line.split("\t")))
+            continue
+        line, columns = _split_columns(line, conllu)
+        if columns and len(columns) != width:
+            if width is None:
+                _check_columns(f"{name}, line {number}", columns, word_column, tag_column)
+            else:
+                raise InputError(
+                    f"{name}, line {number}: expected {width} columns as in the lines before, "
+                    f"found {len(columns)}: {' '.join(columns)[:60]!r}"
+                )
+            width = len(columns)
+        rows.append((line, columns))
     if rows:
         yield rows
+
+
+def _split_columns(line, conllu):
+    """A line without the blanks around it, unless they are CoNLL-U's; its columns, if it is a
+    word."""
+    if not conllu:
+        # Tabs if there are any, so that words may hold spaces; else runs of spaces.
+        line = line.strip(" \t")
+        columns = line.split("\t" if "\t" in line else " ")
+        return line, [column for column in columns if column] if "" in columns else columns
+    if line.startswith("#") or re.match(r"\d+[-.]\d+\t", line):
+        return line, ()
+    return line, line.split("\t")
+
+
+def _check_columns(where, columns, word_column, tag_column):
+    """:raises InputError: there is no such column, or both are one"""
+    width, wanted = len(columns), [c for c in (word_column, tag_column) if c is not None]
+    if len({c % width for c in wanted if -width <= c < width}) < len(wanted):
+        tag = f" and its tag in column {tag_column}" * (tag_column is not None)
+        raise InputError(
+            f"{where}: expected a word in column {word_column}{tag}, found {width} columns: "
+            f"{' '.join(columns)[:60]!r}"
+        )
 
 
 def read_words_tags(path, word_column=0, tag_column=-1):
@@ -149,32 +239,15 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     :raises InputError: what is wrong in which line
     :raises OSError: the file cannot be read
     """
-    conllu = _is_conllu(path)
-    if conllu and word_column == 0:
-        raise InputError(
-            f"{path}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1 "
-            "(and tag_column = 3 for UPOS or 4 for XPOS), found word_column = 0"
-        )
-    words, tags, width = [], [], None
-    for rows in _sentences(path, conllu):
-        for number, columns in rows:
-            if width is None:
-                width = len(columns)
-                named = {c % width for c in (word_column, tag_column) if -width <= c < width}
-                if len(named) < 2:
-                    raise InputError(
-                        f"{path}, line {number}: expected a word in column {word_column} and its "
-                        f"tag in column {tag_column}, found {width} columns: "
-                        f"{' '.join(columns)[:60]!r}"
-                    )
-            if len(columns) != width:
-                raise InputError(
-                    f"{path}, line {number}: expected {width} columns as in the lines before, "
-                    f"found {len(columns)}: {' '.join(columns)[:60]!r}"
-                )
-        # Memory: equal words are one string, and list() drops what append reserved ahead.
-        words.append(list([sys.intern(columns[word_column]) for _, columns in rows]))
-        tags.append(list([sys.intern(columns[tag_column]) for _, columns in rows]))
+    words, tags = [], []
+    with open_with_bar(path, path) as (file, _):
+        lines = decoded_lines(file, path)
+        for rows in column_sentences(lines, path, word_column, tag_column):
+            rows = [columns for _, columns in rows if columns]
+            if rows:
+                # Memory: equal words are one string, and list() drops what append reserved ahead.
+                words.append(list([sys.intern(columns[word_column]) for columns in rows]))
+                tags.append(list([sys.intern(columns[tag_column]) for columns in rows]))
     if not words:
         raise InputError(f"{path}: expected at least one sentence, found none")
     return words, tags
@@ -217,13 +290,17 @@ def create_maps(words, tags, min_word_freq=5, min_char_freq=1, caseless=True):
         begin with <pad>, <end>, <unk>; tag_map has <start> first and <end> last
     :raises InputError: a tag is spelled <start> or <end>
     """
-    word_counts, char_counts, tag_set = collections.Counter(), collections.Counter(), set()
+    spelled, tag_set = collections.Counter(), set()
     for sentence_words, sentence_tags in zip(words, tags, strict=True):
-        word_counts.update(map(str.lower, sentence_words) if caseless else sentence_words)
-        for word in sentence_words:
-            char_counts.update(word)
-        char_counts[" "] += len(sentence_words)  # a space follows every word
+        spelled.update(sentence_words)
         tag_set.update(sentence_tags)
+    # What is the same in all occurrences of a word is looked at once.
+    word_counts, char_counts = collections.Counter(), collections.Counter()
+    for word, count in spelled.items():
+        word_counts[word.lower() if caseless else word] += count
+        for char in word:
+            char_counts[char] += count
+    char_counts[" "] += spelled.total()  # a space follows every word
     if reserved := tag_set & {START, END}:
         raise InputError(f"expected tags other than {START} and {END}, found {min(reserved)}")
     tag_map = {tag: index for index, tag in enumerate([START, *sorted(tag_set), END])}
@@ -307,10 +384,15 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 # ------------------------------------------------------------------------------------------------
 
 NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # no word's end: a field too many
+HEADER = re.compile(r"[0-9]{1,9} [1-9][0-9]{0,8}")  # word2vec's first line: words, dimensions
+LONGEST_LINE = 1 << 20  # bytes; what unpacks to lines without end must not fill the memory
 
 
 def load_embeddings(emb_file, word_map, expand_vocab=True):
-    """Read pre-trained word vectors in GloVe's text format: a word and its numbers in every line.
+    """Read pre-trained word vectors in a text format: a word and its numbers in every line.
+
+    GloVe's files have no other lines; word2vec's and fastText's begin with one that says how many
+    words and dimensions follow. The file may be packed, as .gz, or as .zip with one text in it.
 
     With `expand_vocab`, words of the file that word_map lacks are added behind its own. A word
     too rare in the corpus for an entry of its own so gets its vector back, in training as in
@@ -325,43 +407,134 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     :param word_map: dict from word to index, as create_maps gives it
     :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
         lm_vocab_size, the number of entries before expansion
-    :raises InputError: a line has the wrong number of fields, or one that is not a number
+    :raises InputError: a line has the wrong number of fields, or one that is not a number; the
+        file is packed and damaged, or shorter than it says
     :raises OSError: the file cannot be read
     """
     word_map, lm_vocab_size = dict(word_map), len(word_map)
-    rows, values, seen, dim = [], array.array("f"), set(), None
-    for number, line in _decoded_lines(emb_file):
-        if dim is None:
-            dim = len(line.split(" ")) - 1
-        fields = line.rsplit(" ", dim)  # from the right: a few of GloVe's tokens hold spaces
-        if dim < 1 or len(fields) != dim + 1 or NUMBER_AT_END.search(fields[0]):
-            raise InputError(
-                f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
-                f"found {len(line.split(' '))} fields: {line[:60]!r}"
-            )
-        word = fields[0]
-        if word in seen or word in (PAD, END) or not (expand_vocab or word in word_map):
-            continue  # of duplicates, the first counts
-        try:
-            vector = array.array("f", map(float, fields[1:]))
-        except ValueError as error:
-            raise InputError(
-                f"{emb_file}, line {number}: expected numbers, found: {str(error)[:100]}"
-            ) from None
-        if not all(map(math.isfinite, vector)):
-            raise InputError(
-                f"{emb_file}, line {number}: expected finite numbers, found {line[:60]!r}"
-            )
-        seen.add(word)
-        rows.append(word_map.setdefault(word, len(word_map)))
-        values.extend(vector)
-    if dim is None:
+    # Memory: the corpus's rows have their places, the others follow in the file's order, so that
+    # what is read into here is the matrix, without a copy.
+    values, dim, found = array.array("f"), 0, bytearray(lm_vocab_size)
+    for number, word, numbers in _embedding_rows(emb_file):
+        if not dim:
+            dim = numbers.count(" ") + 1
+            values = array.array("f", [0]) * (lm_vocab_size * dim)
+        row = word_map.get(word)
+        if word in (PAD, END) or (not expand_vocab if row is None else row >= lm_vocab_size):
+            continue
+        if row is None:
+            values.extend(_numbers(emb_file, number, word, numbers))
+            word_map[word] = len(word_map)
+        elif not found[row]:  # of duplicates, the first counts
+            values[row * dim : (row + 1) * dim] = _numbers(emb_file, number, word, numbers)
+            found[row] = True
+    if not dim:
         raise InputError(f"{emb_file}: expected a word and its numbers in every line, found none")
-    _report_coverage(emb_file, sum(3 <= row < lm_vocab_size for row in rows), lm_vocab_size - 3)
-    embeddings = random_embeddings(len(word_map), dim)
-    if rows:
-        embeddings[torch.tensor(rows)] = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
+    _report_coverage(emb_file, sum(found[3:]), lm_vocab_size - 3)
+    embeddings = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
+    missing = torch.tensor(list(found)) == 0
+    embeddings[:lm_vocab_size][missing] = random_embeddings(lm_vocab_size, dim)[missing]
     return embeddings, word_map, lm_vocab_size
+
+
+def _embedding_rows(emb_file):
+    """Yield (line number, word, its numbers in one string) of a file of vectors.
+
+    :raises InputError: a line has the wrong number of fields; there are not as many lines as the
+        first says
+    """
+    number, dim, count = 0, None, None
+    for number, line in _embedding_lines(emb_file):
+        line = line.rstrip(" ")  # word2vec ends its lines with one
+        if number == 1 and HEADER.fullmatch(line):
+            count, dim = map(int, line.split(" "))
+            continue
+        spaces = line.count(" ")
+        if dim is None:
+            dim = spaces
+        word, _, numbers = line.partition(" ")
+        if spaces != dim or dim < 1:
+            # Looked at from the right: a few of GloVe's tokens hold spaces.
+            word, *fields = line.rsplit(" ", dim)
+            if dim < 1 or len(fields) != dim or NUMBER_AT_END.search(word):
+                raise InputError(
+                    f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
+                    f"found {spaces + 1} fields: {line[:60]!r}"
+                )
+            numbers = line[len(word) + 1 :]
+        yield number, word, numbers
+    if count not in (None, number - 1):
+        raise InputError(
+            f"{emb_file}: expected {count:,} words, as line 1 says, found {number - 1:,}: "
+            "the file is not whole"
+        )
+
+
+def _numbers(emb_file, number, word, numbers):
+    """The numbers of line `number`, from text to an array.
+
+    :raises InputError: one is no number, or not finite
+    """
+    try:
+        vector = array.array("f", map(float, numbers.split(" ")))
+    except ValueError as error:
+        raise InputError(
+            f"{emb_file}, line {number}: expected numbers, found: {str(error)[:100]}"
+        ) from None
+    if not math.isfinite(sum(vector)):  # NaN and infinity outlast every addition
+        found = f"{word} {numbers}"[:60]
+        raise InputError(f"{emb_file}, line {number}: expected finite numbers, found {found!r}")
+    return vector
+
+
+def _embedding_lines(emb_file):
+    """decoded_lines of a text file, of a .gz, or of the text in a .zip, unpacked on the way."""
+    suffix = os.path.splitext(emb_file)[1].lower()
+    with open_with_bar(emb_file, emb_file) as (file, bar):
+        if suffix not in (".gz", ".zip"):
+            yield from decoded_lines(_short_lines(file, emb_file), emb_file)
+            return
+        try:
+            packed = gzip.GzipFile(fileobj=file) if suffix == ".gz" else _text_in_zip(file)
+            bar.reset()  # the list of an archive's files stands at its end
+            unpacked = io.BufferedReader(packed, 1 << 16)
+            yield from decoded_lines(_short_lines(unpacked, emb_file), emb_file)
+        except InputError:
+            raise
+        except Exception as error:  # a damaged archive raises many kinds
+            if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                raise  # not the archive's fault, as a place outside the file is, but the disk's
+            reason = visible(str(error).partition("\n")[0][:120]) or "it ends too early"
+            raise InputError(
+                f"{emb_file}: expected a whole {suffix} file, found one that cannot be unpacked "
+                f"({reason})"
+            ) from None
+
+
+def _text_in_zip(file):
+    """The one file in an archive, or the one that ends in .txt, opened in binary mode."""
+    archive = zipfile.ZipFile(file)
+    names = [member.filename for member in archive.infolist() if not member.is_dir()]
+    names = [name for name in names if not name.startswith("__MACOSX/")]
+    texts = [name for name in names if name.lower().endswith(".txt")] if len(names) > 1 else names
+    if len(texts) != 1:
+        found = visible(", ".join(names)[:200]) or "none"
+        raise InputError(
+            f"{file.raw.name}: expected one text file in the archive, found {found}; "
+            "unpack it and name the one to read"
+        )
+    return archive.open(texts[0])
+
+
+def _short_lines(file, name):
+    """The lines of a binary file; :raises InputError: one is longer than any vector's"""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+        if len(line) == LONGEST_LINE:
+            raise InputError(
+                f"{name}, line {number}: expected a word and its numbers, found a line of more "
+                f"than {LONGEST_LINE:,} bytes"
+            )
+        yield line
 
 
 def _report_coverage(emb_file, covered, vocab_size):
@@ -431,11 +604,11 @@ def detect_scheme(tags):
         return None
     if any(tag[0] in "ES" for sentence in tags for tag in sentence):
         return "BIOES"
-    firsts = [
+    firsts = {
         (sentence[begin][0], sentence[begin - 1][1:] == sentence[begin][1:] and begin > 0)
         for sentence in tags
         for _, begin, _ in spans(sentence)
-    ]
+    }
     # One span that a slip begins with I does not make IOB1, where no other span begins with B.
     return "IOB1" if ("I", False) in firsts and ("B", False) not in firsts else "IOB2"
 

@@ -9,6 +9,7 @@ signal; the mutated file then lies in FOLDER. Memory is limited to a few GB.
 
 import collections
 import contextlib
+import gzip
 import io
 import pathlib
 import random
@@ -27,7 +28,7 @@ CONLLU = "# text = a b\n" + "".join(
     f"{number}\t{word}\t_\tNOUN\tNN\t_\t0\troot\t_\t_\n"
     for number, word in (("1", "a"), ("2-3", "b"))
 )
-VECTORS = "paris 0.1 -2.5e-3 3\nhotel 1 2 3\n. . . 4 5 6\n\u00e9t\u00e9 7 8 9\n"
+VECTORS = "4 3\nparis 0.1 -2.5e-3 3\nhotel 1 2 3\n. . . 4 5 6\n\u00e9t\u00e9 7 8 9\n"
 
 
 def mutated(generator, content):
@@ -62,6 +63,14 @@ def mutated_archive(generator, content):
             if member.filename.endswith("data.pkl"):
                 part = mutated(generator, part)
             new.writestr(member, part)
+    return made.getvalue()
+
+
+def zipped(content):
+    """A zip archive with one file."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vectors.txt", content)
     return made.getvalue()
 
 
@@ -100,12 +109,14 @@ def main(checkpoint, folder, files):
         "corpus": (use_corpus, mutated, TINY_CORPUS.encode()),
         "CoNLL-U": (use_conllu, mutated, CONLLU.encode()),
         "embeddings": (use_vectors, mutated, VECTORS.encode()),
+        "embeddings.gz": (use_vectors, mutated, gzip.compress(VECTORS.encode())),
+        "embeddings.zip": (use_vectors, mutated, zipped(VECTORS)),
         "checkpoint": (use_checkpoint, mutated, valid),
         "checkpoint with right checksums": (use_checkpoint, mutated_archive, valid),
     }
     for kind, (use, mutate, content) in kinds.items():
         generator, counts = random.Random(kind), collections.Counter()
-        path = pathlib.Path(folder) / "mutated"
+        path = (pathlib.Path(folder) / "mutated").with_suffix(pathlib.Path(kind).suffix)
         for number in range(files + 1):
             path.write_bytes(mutate(generator, content) if number else content)
             try:

@@ -1,5 +1,6 @@
 """WCDataset, collate and the batch sampler."""
 
+import re
 import subprocess
 import sys
 
@@ -121,3 +122,29 @@ def test_a_million_sentences_fit_in_a_gigabyte(root, tmp_path):
     kibibytes = int(output.stdout)
     print(f"peak memory {kibibytes / 1024**2:.2f} GiB")
     assert kibibytes * 1024 < 1e9
+
+
+@pytest.mark.slow
+def test_training_on_a_million_sentences(root):
+    """1,000 steps, and all that train.py does before: the text, 0.8 GB, and room for a batch."""
+    pytest.importorskip("resource")
+    command = [sys.executable, "tests/large.py", "corpus"]
+    output = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    print(output.stdout)
+    assert ": 1,000,001 sentences, 25,005,000 words" in output.stdout
+    peak = re.search(r"^1,000 steps trained, peak ([\d,]+) MiB$", output.stdout, re.MULTILINE)
+    assert int(peak[1].replace(",", "")) < 1600
+
+
+@pytest.mark.slow
+def test_embeddings_take_little_more_than_their_matrix(root):
+    pytest.importorskip("resource")
+    command = [sys.executable, "tests/large.py", "embeddings"]
+    output = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    print(output.stdout)
+    ratios = re.findall(r"ratio ([\d.]+)", output.stdout)
+    kept = re.findall(r"; (\d+) MiB more", output.stdout)
+    assert len(ratios) == 2 and float(ratios[0]) <= 1.5
+    assert int(kept[1]) < 40  # without expand_vocab, only the corpus's rows

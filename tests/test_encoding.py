@@ -1,7 +1,10 @@
 """Maps, the eight inputs and embeddings."""
 
+import gzip
+import io
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -172,7 +175,12 @@ def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
         ("a 1 2\nb 1 2 3\n", "line 2: expected a word and 2 numbers, found 4 fields"),
         ("a 1 2\nb -.5e-3 1 2\n", "line 2: expected a word and 2 numbers, found 4 fields"),
         ("a 1\n\n", "line 2: expected a word and 1 numbers, found 1 fields"),
-        ("2 3\na 1 2 3\nb 1 2 3\n", "line 2: expected a word and 1 numbers, found 4 fields"),
+        ("2 3\na 1 2\nb 1 2\n", "line 2: expected a word and 3 numbers, found 3 fields"),
+        ("3 3\na 1 2 3\nb 1 2 3\n", "expected 3 words, as line 1 says, found 2: .*not whole"),
+        ("1 3\na 1 2 3\nb 1 2 3\n", "expected 1 words, as line 1 says, found 2"),
+        ("1 999999999\na 1 2 3\n", "line 2: expected a word and 999999999 numbers"),
+        ("7 3\n", "expected 7 words, as line 1 says, found 0"),
+        ("a 1 2" + "0" * 1_100_000, "line 1: expected a word .* more than 1,048,576 bytes"),
         ("a\n", "line 1: expected a word and 1 numbers, found 1 fields"),
         ("a 1 inf\n", "line 1: expected finite numbers"),
         ("", "expected a word and its numbers in every line, found none"),
@@ -183,6 +191,110 @@ def test_bad_embeddings(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         load_embeddings(str(path), maps_of("a b")[0])
+
+
+VECTORS = "b 1 2\nnew 3 4\nA 9 9\na 5 6\n. . . 7 8\nnew 0 0\nlast -1e-3 .5\n"
+
+
+@pytest.fixture
+def plain_result(tmp_path):
+    """What load_embeddings gives for VECTORS, and a function that packs a text to read it again."""
+    word_map, _, _ = maps_of("a a c b")
+
+    def load(name, content):
+        path = tmp_path / name
+        path.write_bytes(content)
+        torch.manual_seed(1)
+        return load_embeddings(str(path), word_map)
+
+    return load("plain.txt", VECTORS.encode()), load
+
+
+def in_zip(**texts):
+    """A zip archive of these files, compressed; `__` in a name stands for a dot."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(name.replace("__", "."), text)
+    return made.getvalue()
+
+
+def test_rows_are_in_their_places(plain_result):
+    (embeddings, word_map, lm_vocab_size), _ = plain_result
+    assert list(word_map)[3:] == ["a", "b", "c", "new", "A", ". . .", "last"]
+    assert lm_vocab_size == 6
+    expected = [[5, 6], [1, 2], None, [3, 4], [9, 9], [7, 8], [-1e-3, 0.5]]
+    for row, numbers in zip(embeddings[3:], expected, strict=True):
+        assert numbers is None or torch.equal(row, torch.tensor(numbers))
+    assert embeddings[word_map["c"]].any() and not embeddings[0].any()
+
+
+PACKED = {
+    "v.txt.gz": gzip.compress(VECTORS.encode()),
+    "V.GZ": gzip.compress(VECTORS[:40].encode()) + gzip.compress(VECTORS[40:].encode()),
+    "v.zip": in_zip(vectors__vec=VECTORS),
+    "several.zip": in_zip(readme__md="read", vectors__txt=VECTORS),
+    "bom.txt": b"\xef\xbb\xbf" + VECTORS.encode(),
+    "word2vec.txt": b"7 2\n" + VECTORS.encode(),
+    "word2vec's own.txt": b"7 2\n" + VECTORS.replace("\n", " \n").encode(),
+    "word2vec.zip": in_zip(vectors__vec="7 2\r\n" + VECTORS.replace("\n", "\r\n")),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_embeddings_and_word2vec(plain_result, name):
+    (embeddings, word_map, lm_vocab_size), load = plain_result
+    found = load(name, PACKED[name])
+    assert torch.equal(found[0], embeddings)
+    assert list(found[1]) == list(word_map) and found[2] == lm_vocab_size
+
+
+def encrypted(archive):
+    """The archive, its files marked as encrypted."""
+    archive = bytearray(archive)
+    archive[archive.index(b"PK\3\4") + 6] |= 1
+    archive[archive.index(b"PK\1\2") + 8] |= 1
+    return bytes(archive)
+
+
+def flipped(content, place):
+    """The bytes, one of them changed."""
+    return content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :]
+
+
+LONG = "".join(f"word{i} {i} {i * 7919 % 1000}\n" for i in range(20_000)).encode()
+DAMAGED = {
+    "cut.gz": (gzip.compress(LONG)[:-5000], "cannot be unpacked"),
+    "end.gz": (gzip.compress(LONG)[:-1], "cannot be unpacked"),
+    "sum.gz": (flipped(gzip.compress(LONG), -6), "cannot be unpacked .CRC check failed"),
+    "flip.gz": (flipped(gzip.compress(LONG), 5000), "unpacked|expected a word"),
+    "no.gz": (VECTORS.encode(), "cannot be unpacked .Not a gzipped file"),
+    "empty.gz": (b"", "found none"),
+    "no.zip": (VECTORS.encode(), "cannot be unpacked .File is not a zip file"),
+    "cut.zip": (in_zip(v__txt=LONG)[:-5000], "cannot be unpacked .File is not a zip file"),
+    "flip.zip": (flipped(in_zip(v__txt=LONG), 5000), "unpacked|expected a word"),
+    "sum.zip": (
+        flipped(in_zip(v__txt=LONG), in_zip(v__txt=LONG).index(b"PK\1\2") + 16),
+        "cannot be unpacked .Bad CRC-32",
+    ),
+    "secret.zip": (encrypted(in_zip(v__txt=VECTORS)), "cannot be unpacked .*encrypted"),
+    "several.zip": (in_zip(a__txt=VECTORS, b__txt=VECTORS), "one text file .* found a.txt, b.txt;"),
+    "two.zip": (in_zip(a__vec=VECTORS, b__vec=VECTORS), "one text file .* found a.vec, b.vec;"),
+    "empty.zip": (in_zip(), "one text file in the archive, found none;"),
+    "latin.gz": (gzip.compress(b"a 1\ncaf\xe9 1\n"), "line 2: expected UTF-8 text"),
+    "bomb.gz": (gzip.compress(b"a 1\n" + bytes(50_000_000)), "line 2: .* more than 1,048,576 by"),
+    "bomb.zip": (in_zip(v__txt=b"a 1\n" + bytes(50_000_000)), "line 2: .* more than 1,048,576 by"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_archives_are_one_sentence(tmp_path, name):
+    content, message = DAMAGED[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as raised:
+        load_embeddings(str(path), maps_of("a b")[0])
+    assert str(raised.value).startswith(f"{path}") and len(str(raised.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("expand_vocab", [True, False])

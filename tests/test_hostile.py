@@ -415,4 +415,4 @@ def test_mutated_files_are_used_or_refused(root, tiny_checkpoint, tmp_path, file
     result = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert result.returncode == 0, (result.returncode, result.stderr)
     print(result.stdout)
-    assert result.stdout.count(" used, ") == 5
+    assert result.stdout.count(" used, ") == 7

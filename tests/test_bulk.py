@@ -1,0 +1,332 @@
+"""Tagging in bulk: columns in and out, streams, long sentences, other processes."""
+
+import multiprocessing
+import os
+import pickle
+import random
+import re
+import struct
+import subprocess
+import sys
+
+import pytest
+
+import inference
+from inference import Tagger
+from utils import column_sentences, decoded_lines, read_words_tags, scores
+
+
+@pytest.fixture(scope="module")
+def tagger(tiny_checkpoint):
+    return Tagger(tiny_checkpoint)
+
+
+@pytest.fixture
+def main(monkeypatch, capsys, as_command, tiny_checkpoint):
+    """Runs inference.main; :return: exit status, lines of stderr, what it printed"""
+
+    def run(*arguments):
+        argv = ["inference.py", "--checkpoint", str(tiny_checkpoint), *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", argv)
+        printed = []
+
+        def main():
+            inference.main()
+            printed.append(capsys.readouterr().out)
+
+        return *as_command(main), *printed
+
+    return run
+
+
+@pytest.fixture
+def command(main, monkeypatch, tmp_path):
+    """Runs inference.main on a text from stdin; :return: what it printed"""
+
+    def run(text, *arguments):
+        path = tmp_path / "stdin"
+        path.write_bytes(text.encode())
+        with open(path) as file, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", file)
+            status, errors, output = main(*arguments)
+        assert status == 0 and errors == []
+        return output.encode()
+
+    return run
+
+
+# Sentences in, columns out -----------------------------------------------------------------------
+
+TEXT = [
+    "Dunston checks in at the Majestic Hotel .",
+    "",
+    "a\u2028b nul\0 escape\x1b[31m next\x9bline \ufeff # 1 ... \u05e9\u05dc\u05d5\u05dd",
+    "1\t2\u00a03",
+    "Paris",
+]
+
+
+def test_redirected_output_is_read_again(command, tagger, tmp_path):
+    sentences = [line.split() for line in TEXT]
+    expected = tagger.tag(sentences)
+    path = tmp_path / "corpus.conll"
+    path.write_bytes(command("\r\n".join(TEXT), "--tokenized"))
+    assert read_words_tags(path) == (list(filter(None, sentences)), list(filter(None, expected)))
+    assert path.read_bytes().count(b"\n\n") == len(TEXT) - 1  # the empty one's is the third \n
+    assert path.read_bytes().startswith(b"Dunston " + expected[0][0].encode() + b"\nchecks ")
+
+
+def test_redirected_probabilities_are_columns(command, tagger, tmp_path):
+    sentences = [line.split() for line in TEXT if line]
+    path = tmp_path / "corpus.conll"
+    path.write_bytes(command("\n".join(TEXT), "--tokenized", "--confidence"))
+    words, tags = read_words_tags(path, 0, 1)
+    assert words == sentences and tags == tagger.tag(sentences)
+    found = read_words_tags(path, 0, 2)[1]
+    for row, pairs in zip(found, tagger.tag_with_confidence(sentences), strict=True):
+        assert row == [f"{probability:.4f}" for _, probability in pairs]
+
+
+def test_redirected_sequences_are_columns(command, tagger, tmp_path):
+    sentences = [line.split() for line in TEXT if line]
+    path = tmp_path / "corpus.conll"
+    path.write_bytes(command("\n".join(TEXT), "--tokenized", "--nbest", "9"))
+    paths = tagger.nbest(sentences, 9)
+    assert len(paths[-1]) < 9 < len(tagger.tag_names) ** 2  # one word has fewer ways
+    for rank in range(9):
+        words, tags = read_words_tags(path, 0, 1 + 2 * rank)
+        probabilities = read_words_tags(path, 0, 2 + 2 * rank)[1]
+        assert words == sentences
+        for n, length in enumerate(map(len, sentences)):
+            best, probability = paths[n][rank] if rank < len(paths[n]) else (["_"] * length, 0)
+            assert tags[n] == best and probabilities[n] == [f"{probability:.4f}"] * length
+
+
+def test_tags_with_spaces_are_parted_by_tabs(capsys, tagger, tmp_path):
+    spaced = pickle.loads(pickle.dumps(tagger))
+    spaced.tag_names = {index: f"{tag} x" for index, tag in tagger.tag_names.items()}
+    inference.write_sentences(spaced, [["Paris", "is"], ["old"]])
+    path = tmp_path / "corpus.conll"
+    path.write_text(capsys.readouterr().out)
+    expected = [[f"{tag} x" for tag in tags] for tags in tagger.tag([["Paris", "is"], ["old"]])]
+    assert read_words_tags(path) == ([["Paris", "is"], ["old"]], expected)
+
+
+@pytest.mark.parametrize("terminal", ["stdout", "stderr"])
+def test_table_and_bar_are_for_terminals(root, tiny_checkpoint, terminal):
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | {terminal: theirs}
+    process = subprocess.Popen(
+        [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        **streams,
+    )
+    other, errors = process.communicate(b"Paris is \x1b old.\n\n")
+    os.close(theirs)
+    seen = b""
+    try:
+        while some := os.read(ours, 1000):
+            seen += some
+    except OSError:  # on Linux, the end
+        pass
+    os.close(ours)
+    assert process.returncode == 0
+    if terminal == "stdout":
+        assert seen.startswith(b"Paris  ") and b"\\x1b   " in seen and errors == b""
+    else:
+        assert b"stdin" in seen and b"sentences/s" in seen
+        assert other.startswith(b"Paris ") and b"\x1b " in other and other.endswith(b"\n\n\n")
+
+
+# Columns in and out ------------------------------------------------------------------------------
+
+CONLL2003 = (
+    "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n. . O O\n\n"
+    "-DOCSTART- -X- O O\n\nParis NNP B-NP B-LOC\n\n\n# is O O\n"
+)
+CONLLU = (
+    "# sent_id = 1\n# text = I can't.\n"
+    "1\tI\tI\tPRON\tPRP\t_\t2\tnsubj\t_\t_\n"
+    "2-3\tcan't\t_\t_\t_\t_\t_\t_\t_\t_\n"
+    "2\tca\tcan\tAUX\tMD\t_\t4\taux\t_\t_\n"
+    "3\tn't\tnot\tPART\tRB\t_\t4\tadvmod\t_\t_\n"
+    "3.1\tgo\tgo\tVERB\tVB\t_\t_\t_\t_\t_\n"
+    "4\tNew York\tNew York\tPROPN\tNNP\t_\t0\troot\t_\t_\n\n"
+)
+LAYOUTS = {  # text, the word column, the gold column
+    "CoNLL-2003": (CONLL2003, 0, -1),
+    "tabs": (CONLL2003.replace(" ", "\t"), 0, -1),
+    "CRLF": ("\ufeff" + CONLL2003.replace("\n", "\r\n"), 0, -1),
+    "runs of spaces": (CONLL2003.replace(" ", "   "), 0, -1),
+    "blanks at the end": (CONLL2003.replace("-ORG\n", "-ORG \t\n").rstrip("\n"), 0, -1),
+    "tag first": ("O a\nB-LOC Paris\n\nO b\n", 1, 0),
+    "words alone": ("a\nParis\n\nb", 0, None),
+    "CoNLL-U": (CONLLU + CONLLU[CONLLU.index("1\t") :], 1, 3),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_column_is_added_to_every_line(main, tagger, tmp_path, layout):
+    text, word_column, gold_column = LAYOUTS[layout]
+    path, tagged = tmp_path / "in", tmp_path / "out"
+    path.write_bytes(text.encode())
+    status, errors, output = main("--conll", path, "--word-column", word_column)
+    assert status == 0 and errors == []
+    tagged.write_text(output)
+
+    lines = text.removeprefix("\ufeff").replace("\r", "").removesuffix("\n").split("\n")
+    found = output.removesuffix("\n").split("\n")
+    assert len(found) == len(lines)
+    for line, new in zip(lines, found, strict=True):
+        line = line.rstrip(" \t")
+        separator = "\t" if "\t" in line else " "
+        if not line or layout == "CoNLL-U" and line.startswith("#"):
+            assert new == line
+        else:
+            assert new.startswith(line + separator)
+    rows = [line for line in found if line and not (layout == "CoNLL-U" and line.startswith("#"))]
+    widths = {len(re.split("\t| +" if layout != "CoNLL-U" else "\t", row)) for row in rows}
+    assert len(widths) == 1  # what conlleval asks for
+
+    words, tags = read_words_tags(tagged, word_column, -1)
+    assert tags == tagger.tag(words)
+    if gold_column is not None:
+        gold_column -= gold_column < 0  # one column more stands behind it
+        again = read_words_tags(tagged, word_column, gold_column)
+        assert again == read_words_tags(path, *LAYOUTS[layout][1:])
+
+
+def test_what_is_no_word_gets_its_column_too(main, tmp_path):
+    path = tmp_path / "in"
+    path.write_text(CONLL2003)
+    output = main("--conll", path)[2]
+    assert output.startswith("-DOCSTART- -X- -X- O O\n\nEU NNP B-NP B-ORG ")
+    path.write_text(CONLLU)
+    output = main("--conll", path, "--word-column", "1", "--nbest", "2")[2]
+    assert "\n2-3\tcan't\t_\t_\t_\t_\t_\t_\t_\t_\t_\t_\t_\t_\n" in output
+    assert output.startswith("# sent_id = 1\n# text = I can't.\n1\tI\t") and output[-2:] == "\n\n"
+
+
+def test_columns_from_stdin_and_the_column_of_training(command, tagger, tmp_path):
+    output = command(CONLL2003, "--conll", "-", "--confidence")
+    path = tmp_path / "out"
+    path.write_bytes(output)
+    words, tags = read_words_tags(path, 0, -2)
+    assert words == [["EU", "rejects", "."], ["Paris"], ["#"]] and tags == tagger.tag(words)
+    assert scores(read_words_tags(path, 0, -3)[1], tags)["types"]["ORG"]["gold"] == 1
+    assert tagger.word_column == 0
+
+
+def test_the_column_of_training_is_in_the_checkpoint(main, monkeypatch, tmp_path):
+    path = tmp_path / "in"
+    path.write_text("O Paris\n")
+    init = Tagger.__init__
+
+    def second_column(self, *arguments):
+        init(self, *arguments)
+        self.word_column = 1
+
+    assert main("--conll", path)[2] == main("--conll", path, "--word-column", "0")[2]
+    monkeypatch.setattr(Tagger, "__init__", second_column)
+    assert main("--conll", path)[2] == main("--conll", path, "--word-column", "1")[2]
+
+
+@pytest.mark.parametrize(
+    "text, arguments, message",
+    [
+        ("a O\nb\n", (), "Error: {}, line 2: expected 2 columns as in the lines before, found 1"),
+        ("a\n", ("--word-column", 1), "Error: {}, line 1: expected a word in column 1, found 1"),
+        (CONLLU, (), "Error: {}: is CoNLL-U, whose column 0 .* word_column = 1, found word_column"),
+        ("a O\n", ("b",), "Error: --conll: expected no sentences, found 'b'"),
+        (None, (), "Error: {}: No such file or directory"),
+    ],
+)
+def test_wrong_columns_are_one_line(main, tmp_path, text, arguments, message):
+    path = tmp_path / "in"
+    if text is not None:
+        path.write_text(text)
+    status, errors = main("--conll", path, *arguments)
+    assert status == 1 and len(errors) == 1
+    start, *rest = message.format(path).split(" .* ")
+    assert errors[0].startswith(start) and all(part in errors[0] for part in rest)
+
+
+def test_a_word_column_needs_a_file(main):
+    assert main("--word-column", "1") == (
+        1,
+        ["Error: --word-column: expected --conll and a file beside it, found none"],
+    )
+
+
+def test_no_line_is_left_out():
+    text = "\n \n# a\nb O\n-DOCSTART-\n\nc O\n\n\n"
+    rows = list(column_sentences(decoded_lines([text.encode()], "x"), "x", 0))
+    assert len(rows) == 1  # one element is one line: what follows is about real files
+    lines = decoded_lines((line.encode() for line in text.splitlines(keepends=True)), "x")
+    found = [row for rows in column_sentences(lines, "x", 0) for row in rows]
+    assert [line for line, _ in found] == text.split("\n")[:-1]
+    assert [columns for _, columns in found if columns] == [["#", "a"], ["b", "O"], ["c", "O"]]
+
+
+# Streams -----------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_read_no_further_than_a_window(tagger, monkeypatch):
+    monkeypatch.setattr(inference, "window", 5)
+    monkeypatch.setattr(inference, "window_words", 30)
+    read = []
+
+    def sentences():
+        for i in range(20):
+            read.append(i)
+            yield ["word"] * (i if i < 15 else 40)
+
+    ahead, found = 0, []
+    for tags in tagger.stream(sentences()):
+        found.append(len(tags))
+        ahead = max(ahead, len(read) - len(found))
+    assert found == [*range(15), *[40] * 5]
+    assert ahead == 4
+    assert tagger.tag(iter([["Paris"], []])) == tagger.tag([("Paris",), ()])
+    for method in (tagger.tag_with_confidence, lambda s: tagger.nbest(s, 2)):
+        assert method(iter([["Paris"], []])) == method([["Paris"], []])
+
+
+def test_long_sentences_share_smaller_batches(tagger, monkeypatch):
+    generator, batches = random.Random(1), []
+    scored_batches = inference.scored_batches
+
+    def seen(*arguments):
+        for found in scored_batches(*arguments):
+            batches.append(found[1].forward_chars.shape)
+            yield found
+
+    lengths = [generator.choice((1, 20, 200, 500, 1000, 4000)) for _ in range(80)] + [0]
+    sentences = [["word"] * length for length in lengths]
+    monkeypatch.setattr(inference, "scored_batches", seen)
+    together = tagger.tag(sentences)
+    assert list(map(len, together)) == lengths
+    assert len(batches) > 80 // 32 + 1
+    assert max(n for n, _ in batches) > 16
+    for n, characters in batches:
+        assert n == 1 or n * characters <= inference.batch_size * inference.usual_length + n
+    for position in (0, 7, 33, 80):
+        assert tagger.tag([sentences[position]]) == [together[position]]
+
+
+def test_strings_are_not_sentences(tagger):
+    for method in (tagger.tag, tagger.tag_with_confidence, lambda s: tagger.nbest(s, 2)):
+        with pytest.raises(TypeError, match="lists of words, found the string 'Paris is'"):
+            method(["Paris is"])
+
+
+def test_other_processes_use_a_tagger(tagger, tiny_checkpoint):
+    sentences = [["Paris", "is", "old", "."], [], ["Dunston"]]
+    expected = tagger.tag(sentences)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(Tagger.tag, (tagger, sentences)) == expected  # pickled
+        made_there = pool.apply(Tagger, (str(tiny_checkpoint), "cpu"))
+        assert made_there.tag(sentences) == expected
