@@ -5,8 +5,8 @@
     python tests/results.py pos 1 2 3
     python tests/results.py ncbi_disease 1 --data FOLDER --epochs 12   a corpus in FOLDER
 
-FOLDER holds a folder for each corpus (train.txt, dev.txt, test.txt: word first, tag last) and glove/
-with one text file of vectors, which is used for those.
+FOLDER holds a folder for each corpus (train.txt, dev.txt, test.txt: word first, tag last) and, for
+use with them, glove/ with one text file of vectors.
 
 Trains as train.py's constants say, once for every seed, in a temporary folder, and prints the test
 scores, their mean and deviation. The look-up baseline gives each word the tag that it has most
