@@ -28,14 +28,6 @@ def table(header, rows):
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def matrix(values, rows):
-    """A table of scores, a column for each tag."""
-    return table(
-        ["", *TAG_NAMES],
-        [[name, *(f"{x:.1f}" for x in row)] for name, row in zip(rows, values, strict=True)],
-    )
-
-
 def inputs():
     """Blocks of the eight inputs."""
     words, forward, backward, forward_markers, backward_markers, tags, *_ = (
@@ -85,14 +77,12 @@ def scoring():
     # alpha of "O" at "checks", from the three tags before
     to_o = [(alpha[0, 0, i], SCORES[1, i, TAG_NAMES.index("O")]) for i in INNER]
     step = " + ".join(f"e^{{{a:.1f} + {s:.1f}}}" for a, s in to_o)
-    alphas = [[word, *(f"{alpha[0, k, j]:.2f}" for j in INNER), ""] for k, word in enumerate(WORDS)]
-    alphas.append(["<end>", "", "", "", f"{total.item():.2f}"])
     return {
-        "EMISSION": matrix(EMISSION, TOKENS),
-        "TRANSITION": matrix(TRANSITION, TAG_NAMES),
+        "EMISSIONS": f"place ({EMISSION[0, 1]:.1f}) than like\na person ({EMISSION[0, 2]:.1f})",
+        "TRANSITIONS": f"`O` suits well ({TRANSITION[2, 3]:.1f}), better than after a place "
+        f"({TRANSITION[1, 3]:.1f})",
         "GOLD": f"$${' + '.join(f'{x:.1f}' for x in gold)} = {gold.sum():.1f}$$",
         "GOLD_SCORE": f"{gold.sum():.1f}",
-        "ALPHA": table(["", *(TAG_NAMES[j] for j in INNER), "<end>"], alphas),
         "ALPHA_STEP": rf"$\log({step}) = {alpha[0, 1, TAG_NAMES.index('O')]:.2f}$",
         "LOSS": f"{total.item():.3f} - {gold.sum():.1f} = {nll:.3f}",
         "PROBABILITY": f"$e^{{-{nll:.3f}}} = {(-nll).exp():.3f}$",
@@ -104,26 +94,17 @@ def scoring():
 
 
 def viterbi():
-    """Blocks of the recursion with maxima, written out: best score and tag before."""
-    best, rows = SCORES[0, START], []
-    rows.append([WORDS[0], *(f"{best[j]:.1f}, from `<start>`" for j in INNER), ""])
-    for k in range(1, len(TOKENS)):
-        paths = best[INNER].unsqueeze(1) + SCORES[k][INNER]  # (tags before, m)
-        before = best
-        best, back = paths.max(0)
-        cells = [f"{best[j]:.1f}, from {TAG_NAMES[INNER[back[j]]]}" for j in (*INNER, END)]
-        ends = k == len(WORDS)
-        rows.append([TOKENS[k], *(["", "", "", cells[-1]] if ends else [*cells[:-1], ""])])
-        if k == 1:
-            o = TAG_NAMES.index("O")
-            sums = {
-                TAG_NAMES[i]: f"{before[i]:.1f} + {SCORES[k, i, o]:.1f} = {paths[n, o]:.1f}"
-                for n, i in enumerate(INNER)
-            }
+    """Blocks of the recursion with maxima: how the best way to "O" at "checks" is found."""
+    o = TAG_NAMES.index("O")
+    first, second = SCORES[0, START], SCORES[1, :, o]
+    sums = {
+        TAG_NAMES[i]: f"{first[i]:.1f} + {second[i]:.1f} = {first[i] + second[i]:.1f}"
+        for i in INNER
+    }
     decoded = ViterbiDecoder(maps()[2]).decode(SCORES.unsqueeze(0), torch.tensor([len(TOKENS)]))
     assert [TAG_NAMES[tag] for tag in decoded[0]] == TAGS
+    assert first.argmax() == TAG_NAMES.index("B-LOC")  # leads after one word, and loses
     return {
-        "VITERBI": table(["", *(TAG_NAMES[j] for j in INNER), "<end>"], rows),
         "VITERBI_STEP": f"{sums['B-PER']}, against {sums['B-LOC']} from a place and {sums['O']} "
         "from `O`",
     }
