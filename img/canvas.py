@@ -124,16 +124,19 @@ class Picture:
 
     def formula(self, x, y, content, kind="", size=15, anchor="middle"):
         """A line of text with indices: "W_t x", "L_{forward LM}"."""
-        # An ordinary space is lost where an index ends.
-        self.text(x, y, content.replace(" ", "\u00a0"), kind, size, anchor)
-        small = max(12, round(0.75 * size))
-        index = (
-            rf'<tspan dy="{0.25 * size:g}" style="font-size: {small}px">\1\2</tspan>'
-            rf'<tspan dy="{-0.25 * size:g}">\3</tspan>'
-        )
+        self.text(x, y, content, kind, size, anchor)
+        shift, small = 0.25 * size, max(12, round(0.75 * size))
+
+        def index(match):
+            # Not every reader of SVG shows a space that begins a tspan: dx stands for it.
+            space = f' dx="{0.3 * size:g}"' if match[3].startswith(" ") else ""
+            return (
+                f'<tspan dy="{shift:g}" style="font-size: {small}px">{match[1] or match[2]}</tspan>'
+                f'<tspan dy="{-shift:g}"{space}>{match[3].lstrip()}</tspan>'
+            )
+
         before, text, after = re.split(r"(?<=>)([^<]*)(?=</text>)", self.parts[-1])
-        text = re.sub(r"_(?:\{(.*?)\}|(\w))([^_]*)", index, text)
-        self.parts[-1] = before + text + after
+        self.parts[-1] = before + re.sub(r"_(?:\{(.*?)\}|(\w))([^_]*)", index, text) + after
 
     def svg(self):
         """The picture as text."""

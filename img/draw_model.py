@@ -146,8 +146,244 @@ def tagger(picture, top):
     picture.box(80, top + 132, 320, 30, "tags", "CRF", size=14)
 
 
+def model():
+    """LM_LSTM_CRF.forward, step by step, with the shapes that pass between."""
+    picture = Picture(
+        "LM_LSTM_CRF with the shapes of its tensors",
+        "backward_chars and forward_chars, (N, C) each, go through the same char_embeddings to "
+        "(N, C, char_emb_dim); backward_char_lstm and forward_char_lstm make (N, C, H); of these, "
+        "the states at backward_markers and forward_markers are taken, (N, L, H), with dropout. "
+        "In training each direction goes on to its language model: a highway layer, dropout and a "
+        "linear layer, (N, L, V), for LanguageModelLoss. For tagging both are concatenated, "
+        "(N, L, 2H), and pass subword_highway and dropout. words, (N, L), become "
+        "word_embeddings with dropout, (N, L, word_emb_dim). Both together, "
+        "(N, L, word_emb_dim + 2H), go to word_lstm, (N, L, D), dropout and crf. Its scores, "
+        "(N, L, m, m), go to ViterbiLoss for training and to ViterbiDecoder for tagging.",
+        1072,
+    )
+    read_characters(picture)
+    for x, name, predicted in ((124, "backward", "word before"), (356, "forward", "next word")):
+        language_model_head(picture, x, name, predicted)
+    join_words(picture)
+    score_tags(picture)
+    return picture
+
+
+def layer(picture, x, y, role, name, note="", dashed=False):
+    """A layer of the model, 32 units high, or 44 with a note below its name; x is its middle."""
+    box = picture.dashed_box if dashed else picture.box
+    box(x - 88, y, 176, 44 if note else 32, role)
+    picture.text(x, y + (14 if note else 16), name, "mono", 13)
+    if note:
+        picture.text(x, y + 31, note, "", 13)
+
+
+def dropout(picture, x, y):
+    picture.box(x - 44, y, 88, 24, "plain", "dropout", size=13, radius=12)
+
+
+def shape(picture, x, y, content, anchor="start"):
+    picture.text(x, y, content, "mono soft", 13, anchor)
+
+
+def read_characters(picture):
+    """read_characters for both directions, and what comes of it put together."""
+    picture.box(36, 80, 408, 32, "chars")
+    picture.text(240, 96, "char_embeddings", "mono", 13)
+    shape(picture, 240, 64, "(N, C)", "middle")
+    shape(picture, 240, 128, "(N, C, char_emb_dim)", "middle")
+    shape(picture, 240, 192, "(N, C, H)", "middle")
+    for x, name in ((124, "backward"), (356, "forward")):
+        picture.box(x - 88, 16, 176, 32, "chars", f"{name}_chars", size=13, kind="mono", radius=16)
+        layer(picture, x, 144, "chars", f"{name}_char_lstm")
+        picture.box(x - 88, 208, 176, 44, "chars")
+        picture.text(x, 221, "take states at", "", 13)
+        picture.text(x, 239, f"{name}_markers", "mono", 13)
+        dropout(picture, x, 268)
+        for top, bottom in ((48, 80), (112, 144), (176, 208), (252, 268)):
+            picture.arrow((x, top), (x, bottom), role="chars")
+        picture.arrow((x, 292), (x, 324), (208 if x < 240 else 272, 324), role="chars")
+    shape(picture, 240, 292, "(N, L, H)", "middle")
+    picture.box(208, 312, 64, 24, "plain", "concat", size=13)
+
+
+def language_model_head(picture, x, name, predicted):
+    """One of the two language models, from the states to its loss."""
+    layer(picture, x, 348, "lm", f"{name}_lm_highway", dashed=True)
+    dropout(picture, x, 396)
+    layer(picture, x, 436, "lm", f"{name}_lm_out", dashed=True)
+    layer(picture, x, 500, "lm", "LanguageModelLoss", predicted, dashed=True)
+    for top, bottom in ((324, 348), (380, 396), (420, 436), (468, 500)):
+        picture.arrow((x, top), (x, bottom), role="lm", dashed=True)
+    shape(picture, x + 8, 484, "(N, L, V)")
+
+
+def join_words(picture):
+    """What the characters tell, beside the words' embeddings."""
+    picture.arrow((240, 336), (240, 604), (356, 604), (356, 640), role="chars")
+    shape(picture, 252, 590, "(N, L, 2H)")
+    layer(picture, 356, 640, "chars", "subword_highway")
+    picture.box(36, 576, 176, 32, "words", "words", size=13, kind="mono", radius=16)
+    layer(picture, 124, 640, "words", "word_embeddings")
+    picture.arrow((124, 608), (124, 640), role="words")
+    shape(picture, 132, 624, "(N, L)")
+    for x, inner, role in ((124, 208, "words"), (356, 272, "chars")):
+        picture.arrow((x, 672), (x, 688), role=role)
+        dropout(picture, x, 688)
+        picture.arrow((x, 712), (x, 756), (inner, 756), role=role)
+    shape(picture, 132, 728, "(N, L, word_emb_dim)")
+    shape(picture, 364, 728, "(N, L, 2H)")
+    picture.box(208, 744, 64, 24, "plain", "concat", size=13)
+
+
+def score_tags(picture):
+    """Word LSTM, CRF, and what takes its scores."""
+    for top, bottom, role in ((768, 800, "words"), (832, 864, "words"), (888, 904, "words")):
+        picture.arrow((240, top), (240, bottom), role=role)
+    shape(picture, 248, 784, "(N, L, word_emb_dim + 2H)")
+    layer(picture, 240, 800, "words", "word_lstm")
+    shape(picture, 248, 848, "(N, L, D)")
+    dropout(picture, 240, 864)
+    layer(picture, 240, 904, "tags", "crf")
+    picture.line((240, 936), (240, 968), role="tags")
+    picture.arrow((240, 968), (124, 968), (124, 984), role="tags")
+    picture.arrow((240, 968), (356, 968), (356, 984), role="tags")
+    shape(picture, 248, 952, "(N, L, m, m)")
+    layer(picture, 124, 984, "tags", "ViterbiLoss", "for training")
+    layer(picture, 356, 984, "tags", "ViterbiDecoder", "for tagging")
+    picture.text(240, 1048, "dashed: in training only; dropout likewise", "soft", 13)
+
+
+def highway():
+    """A highway layer, and what it makes of three features."""
+    picture = Picture(
+        "A highway layer",
+        "The input x goes three ways: through the transform t = relu(W_t x + b_t), through the "
+        "gate g = sigmoid(W_g x + b_g), and untouched. The output is y = g * t + (1 - g) * x, "
+        "feature by feature. An example with three features: x = 0.5, -2.0, 1.0, t = 1.5, 0.8, "
+        "0.0 and g = 0.9, 0.5, 0.1 give y = 1.4, -0.6, 0.9. Where g is near 1, y is near t; where "
+        "g is near 0, y is near x.",
+        444,
+    )
+    x, t, g = [0.5, -2.0, 1.0], [1.5, 0.8, 0.0], [0.9, 0.5, 0.1]
+    y = [gate * new + (1 - gate) * old for old, new, gate in zip(x, t, g, strict=True)]
+
+    def features(middle, top, values, role):
+        shown = [f"{value:.1f}".replace("-", "−") for value in values]
+        picture.cells(middle - 66, top, [shown], 44, 30, role)
+
+    columns = [
+        (88, "transform t", "relu(W_t x + b_t)", "chars", t),
+        (240, "gate g", "sigmoid(W_g x + b_g)", "gold", g),
+        (392, "untouched", "x", "chars", x),
+    ]
+    for middle, name, formula, role, values in columns:
+        picture.arrow((240, 66), (middle, 66), (middle, 88), role="chars")
+        picture.box(middle - 72, 88, 144, 52, f"line {role}" if formula == "x" else role)
+        picture.text(middle, 104, name, "bold", 14)
+        picture.formula(middle, 124, formula, size=13)
+        picture.arrow((middle, 140), (middle, 166), role=role)
+        features(middle, 166, values, role)
+    features(240, 16, x, "chars")
+    picture.line((240, 46), (240, 66), role="chars")
+    picture.text(158, 31, "x", "bold", 16)
+
+    picture.line((240, 196), (240, 240), role="gold")
+    sides = [(88, 101, 227, "g"), (392, 379, 253, "1 − g")]
+    for middle, inner, beside, factor in sides:
+        picture.arrow((middle, 196), (middle, 227), role="chars")
+        picture.arrow((240, 240), (inner, 240), role="gold")
+        picture.text((middle + 240) / 2, 226, factor, "bold gold", 15)
+        picture.circle(middle, 240, 13, "plain", "×", 17)
+        picture.arrow((middle, 253), (middle, 296), (beside, 296), role="chars")
+    picture.circle(240, 296, 13, "plain", "+", 17)
+    picture.arrow((240, 309), (240, 334), role="chars")
+    features(240, 334, y, "chars")
+    picture.text(158, 349, "y", "bold", 16)
+    picture.text(240, 390, "y = g × t + (1 − g) × x", "bold", 16)
+    picture.text(240, 416, "g near 1 lets t through, g near 0 lets x through", "soft", 13)
+    return picture
+
+
+def family():
+    """LM-LSTM-CRF, and the models that are left when parts of it are taken away."""
+    picture = Picture(
+        "LM-LSTM-CRF and simpler models",
+        "Four diagrams in which parts disappear one by one. LM-LSTM-CRF has language models on "
+        "its characters' LSTMs, characters, words, a word LSTM in both directions, a linear layer "
+        "and transitions, which make the CRF. (a) With co_training = False it has no language "
+        "models. (b) With use_characters = False as well it has no characters. (c) With use_crf = "
+        "False as well it has no transitions. Two variants: with bidirectional = False the word "
+        "LSTM reads from left to right only; with attention_heads = 6 self-attention stands "
+        "between the word LSTM and the linear layer.",
+        808,
+    )
+    small_model(picture, 16, 28, "LM-LSTM-CRF", "CRF: linear + transitions", 0)
+    small_model(picture, 248, 28, "(a) no co-training", "co_training = False", 1)
+    small_model(picture, 16, 304, "(b) no characters", "and use_characters = False", 2)
+    small_model(picture, 248, 304, "(c) no CRF", "and use_crf = False", 3)
+    picture.line((16, 564), (464, 564), role="card")
+    picture.text(240, 588, "in any of them:", "soft", 14)
+    small_heading(picture, 16, 620, "one direction", "bidirectional = False")
+    word_lstm(picture, 16, 660, leftward=False)
+    picture.arrow((74, 692), (74, 760), role="words")
+    crf(picture, 16, 760)
+    small_heading(picture, 248, 620, "self-attention", "attention_heads = 6")
+    word_lstm(picture, 248, 660)
+    picture.arrow((306, 692), (306, 710), role="words")
+    part(picture, 248, 710, 216, "words", "self-attention")
+    picture.arrow((306, 742), (306, 760), role="words")
+    crf(picture, 248, 760)
+    return picture
+
+
+def small_heading(picture, x, y, name, constant):
+    picture.text(x, y, name, "bold", 15, "start")
+    picture.text(x, y + 21, constant, "mono soft" if "=" in constant else "soft", 13, "start")
+
+
+def small_model(picture, x, y, name, constant, missing):
+    """A model of the family without the first `missing` parts."""
+    small_heading(picture, x, y, name, constant)
+    part(picture, x, y + 40, 116, "lm", "language models", missing < 1)
+    part(picture, x, y + 98, 116, "chars", "characters", missing < 2)
+    part(picture, x + 136, y + 98, 80, "words", "words")
+    word_lstm(picture, x, y + 148)
+    crf(picture, x, y + 198, missing < 3)
+    if missing < 1:
+        picture.arrow((x + 58, y + 98), (x + 58, y + 80), role="lm")
+    if missing < 2:
+        picture.arrow((x + 58, y + 130), (x + 58, y + 148), role="chars")
+    picture.arrow((x + 176, y + 130), (x + 176, y + 148), role="words")
+    picture.arrow((x + 58, y + 180), (x + 58, y + 198), role="words")
+
+
+def part(picture, x, y, width, role, name, there=True):
+    """A part of a small model, or where it would be."""
+    lines = name.split() if role == "lm" else [name]
+    height = 40 if role == "lm" else 32
+    if there:
+        picture.box(x, y, width, height, role, *lines, size=13)
+    else:
+        picture.dashed_box(x, y, width, height, "line plain", *lines, size=13, kind="soft")
+
+
+def word_lstm(picture, x, y, leftward=True):
+    part(picture, x, y, 216, "words", "word LSTM")
+    picture.arrow((x + 162, y + 16), (x + 194, y + 16), role="words")
+    if leftward:
+        picture.arrow((x + 54, y + 16), (x + 22, y + 16), role="words")
+
+
+def crf(picture, x, y, transitions=True):
+    part(picture, x, y, 116, "tags", "linear layer")
+    part(picture, x + 136, y, 80, "tags", "transitions", transitions)
+    if transitions:
+        picture.text(x + 126, y + 16, "+", "tags", 15)
+
+
 def main():
-    save({"task": task(), "multitask": multitask()})
+    save({draw.__name__: draw() for draw in (task, multitask, model, highway, family)})
 
 
 if __name__ == "__main__":
