@@ -10,6 +10,7 @@ dark mode. Colour says what a thing is, everywhere the same:
 """
 
 import pathlib
+import re
 from xml.sax.saxutils import escape
 
 WIDTH = 480
@@ -108,6 +109,34 @@ class Picture:
             kind = "bold" if (i, j) in marked else ""
             where = x + j * width, y + i * height, width, height
             self.box(*where, marked.get((i, j), role), rows[i][j], size=size, kind=kind, radius=0)
+
+    def circle(self, x, y, radius, role, content="", size=15, kind=""):
+        """A circle around (x, y) with a line of text in it."""
+        self.parts.append(
+            f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" class="{role}" stroke-width="1.4"/>'
+        )
+        if content:
+            self.text(x, y, content, kind, size)
+
+    def dashed_box(self, x, y, width, height, role, *lines, size=15, kind="", radius=6):
+        """A box with a dashed border; as role, "line plain" leaves it empty."""
+        self.box(x, y, width, height, f"{role} dashed", *lines, size=size, kind=kind, radius=radius)
+
+    def formula(self, x, y, content, kind="", size=15, anchor="middle"):
+        """A line of text with indices: "W_t x", "L_{forward LM}"."""
+        self.text(x, y, content, kind, size, anchor)
+        shift, small = 0.25 * size, max(12, round(0.75 * size))
+
+        def index(match):
+            # Not every reader of SVG shows a space that begins a tspan: dx stands for it.
+            space = f' dx="{0.3 * size:g}"' if match[3].startswith(" ") else ""
+            return (
+                f'<tspan dy="{shift:g}" style="font-size: {small}px">{match[1] or match[2]}</tspan>'
+                f'<tspan dy="{-shift:g}"{space}>{match[3].lstrip()}</tspan>'
+            )
+
+        before, text, after = re.split(r"(?<=>)([^<]*)(?=</text>)", self.parts[-1])
+        self.parts[-1] = before + re.sub(r"_(?:\{(.*?)\}|(\w))([^_]*)", index, text) + after
 
     def svg(self):
         """The picture as text."""
