@@ -382,9 +382,10 @@ def crf(picture, x, y, transitions=True):
         picture.text(x + 126, y + 16, "+", "tags", 15)
 
 
-def main():
-    save({draw.__name__: draw() for draw in (task, multitask, model, highway, family)})
+def pictures():
+    """{name: Picture}"""
+    return {draw.__name__: draw() for draw in (task, multitask, model, highway, family)}
 
 
 if __name__ == "__main__":
-    main()
+    save(pictures())
