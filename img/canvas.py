@@ -14,6 +14,7 @@ import re
 from xml.sax.saxutils import escape
 
 WIDTH = 480
+LEFT, RIGHT = 20, 460  # where what is drawn begins and ends
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
@@ -153,6 +154,18 @@ class Picture:
                 "</svg>\n",
             ]
         )
+
+
+def number(value, digits=1):
+    """A number as text, with a minus as wide as a plus."""
+    return f"{float(value):.{digits}f}".replace("-", "−")
+
+
+def heading(picture, y, title, note="", kind="bold", size=15):
+    """A line over a part of the picture: its title at the left, a note at the right."""
+    picture.text(LEFT, y, title, kind, size=size, anchor="start")
+    if note:
+        picture.text(RIGHT, y, note, "soft", size=13, anchor="end")
 
 
 def save(pictures):

@@ -1,122 +1,28 @@
-"""Draw the README's pictures of inputs, scores, loss, decoding, padding and training.
+"""Draw the README's pictures of scores, loss and decoding.
 
-    python img/draw_scores.py              all but the learning curve
-    python img/draw_scores.py HISTORY.csv  the learning curve of a run
+    python img/draw_scores.py
 
 Whatever number a picture shows is computed here, by the project's own code, from example.py.
 """
 
-import csv
 import itertools
 import math
-import sys
 
 import torch
-from canvas import Picture, save
+from canvas import LEFT, RIGHT, Picture, heading, number, save
 from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps
 
 # example.py has put the project's own folder on the path.
-from datasets import LengthBatchSampler
 from inference import ViterbiDecoder
 from models import ViterbiLoss
-from utils import END, START, create_input_tensors
+from utils import END, START
 
-LEFT, RIGHT = 20, 460  # where what is drawn begins and ends
-WORD_MAP, CHAR_MAP, TAG_MAP = maps()
+_, _, TAG_MAP = maps()
 M = len(TAG_MAP)
 WORD_TAGS = [j for j, tag in enumerate(TAG_NAMES) if tag not in (START, END)]
 TOKENS = [*WORDS, END]  # what the rows of all scores stand for
 PATH = [TAG_MAP[tag] for tag in (START, *TAGS, END)]  # the gold one
 STEPS = list(itertools.pairwise(PATH))  # (tag before, tag) of each token
-
-
-def number(value, digits=1):
-    """A number as text, with a minus as wide as a plus."""
-    return f"{float(value):.{digits}f}".replace("-", "−")
-
-
-def heading(picture, y, title, note="", kind="bold", size=15):
-    """A line over a part of the picture: its title at the left, a note at the right."""
-    picture.text(LEFT, y, title, kind, size=size, anchor="start")
-    if note:
-        picture.text(RIGHT, y, note, "soft", size=13, anchor="end")
-
-
-# ------------------------------------------------------------------------------------------------
-# The eight inputs
-# ------------------------------------------------------------------------------------------------
-
-CELL, END_CELL = 22, 44  # widths: a character; <end>
-COLUMN, COLUMNS = 76, 156  # words: the width of each, where the first begins
-INPUT = "bold mono"  # how the inputs' names are written
-
-
-def inputs():
-    """The eight inputs of "dunston checks in"."""
-    encoded = create_input_tensors(WORDS, TAGS, WORD_MAP, CHAR_MAP, TAG_MAP)
-    _, forward_chars, backward_chars, forward_markers, backward_markers, tags, *lengths = (
-        tensor.tolist() for tensor in encoded
-    )
-    picture = Picture(
-        'The eight inputs of "dunston checks in"',
-        f"words: {', '.join(TOKENS)}. forward_chars: {lengths[1]} cells, the letters from the "
-        "first, a space after every word, then <end>. backward_chars: the same, from the last "
-        f"letter. Where each word ends: forward_markers {forward_markers}, backward_markers "
-        f"{backward_markers}, in word order. tags, the tag before times {M} plus the tag: {tags}. "
-        f"word_length {lengths[0]}, char_length {lengths[1]}.",
-        height=644,
-    )
-    input_row(picture, 24, "words", TOKENS, "words")
-    heading(picture, 90, "forward_chars", "from the first letter; _ is a space", INPUT, 13)
-    characters(picture, 108, forward_chars, TOKENS, forward_markers)
-    heading(picture, 228, "backward_chars", "from the last letter", INPUT, 13)
-    tokens = [*WORDS[::-1], END]
-    characters(picture, 246, backward_chars, tokens, sorted(backward_markers))
-
-    picture.text(LEFT, 366, "where words end", "soft", size=13, anchor="start")
-    for k, token in enumerate(TOKENS):
-        picture.text(COLUMNS + (k + 0.5) * COLUMN, 366, token, "soft", size=13)
-    input_row(picture, 380, "forward_markers", forward_markers, "gold")
-    input_row(picture, 410, "backward_markers", backward_markers, "gold")
-
-    numbered = ", ".join(f"{tag} {index}" for tag, index in TAG_MAP.items())
-    picture.text(LEFT, 472, f"tag_map: {numbered}", "soft", size=13, anchor="start")
-    names = [TAG_NAMES[j] for _, j in STEPS]
-    input_row(picture, 488, "tag", names, "plain", kind="soft")
-    sums = [f"{i} × {M} + {j}" for i, j in STEPS]
-    input_row(picture, 518, "before × m + tag", sums, "plain", kind="soft", size=13)
-    input_row(picture, 548, "tags", tags, "tags")
-
-    input_row(picture, 598, "word_length", lengths[:1], "words")
-    picture.text(374, 613, "char_length", INPUT, size=13, anchor="end")
-    picture.cells(COLUMNS + 3 * COLUMN, 598, [lengths[1:]], COLUMN, 30, "chars")
-    return picture
-
-
-def input_row(picture, y, name, values, role, kind=INPUT, size=14):
-    """An input with a value for each word: its name at the left, then the values."""
-    picture.text(LEFT, y + 15, name, kind, size=13, anchor="start")
-    picture.cells(COLUMNS, y, [values], COLUMN, 30, role, size=size)
-
-
-def characters(picture, y, indices, tokens, ends):
-    """Characters in their cells; under them which word each is of, and the positions of `ends`."""
-    shown = {index: char for char, index in CHAR_MAP.items()} | {CHAR_MAP[" "]: "_"}
-    x = [LEFT + CELL * position for position in range(len(indices))]
-    width = [CELL] * (len(indices) - 1) + [END_CELL]
-    for position in sorted(range(len(indices)), key=ends.__contains__):
-        picture.text(x[position] + width[position] / 2, y + 8, position, "soft", size=12)
-        char, role = shown[indices[position]], "gold" if position in ends else "chars"
-        where = x[position], y + 18, width[position], 28
-        picture.box(*where, role, char, kind="mono", size=13, radius=0)
-    for token, begin, end in zip(tokens, [0, *(end + 1 for end in ends[:-1])], ends, strict=True):
-        if token != END:
-            where = x[begin], y + 66, x[end] - x[begin], 28
-            picture.box(*where, "words", token, size=14, radius=0)
-    for end in ends:
-        picture.box(x[end], y + 66, width[end], 28, "gold", end, kind="bold", size=12, radius=0)
-        middle = x[end] + width[end] / 2
-        picture.arrow((middle, y + 66), (middle, y + 46), role="gold")
 
 
 # ------------------------------------------------------------------------------------------------
@@ -403,185 +309,10 @@ def way_back(picture, y, best, won):
     picture.text(LEFT, y + 176, "The tags", "bold", size=14, anchor="start")
 
 
-# ------------------------------------------------------------------------------------------------
-# Padding
-# ------------------------------------------------------------------------------------------------
-
-# 24 sentences' characters, most short and a few long, as in any corpus
-LENGTHS = [31, 88, 12, 54, 143, 25, 67, 40, 19, 110, 36, 78, 47, 15, 95, 61, 28, 126, 22, 71]
-LENGTHS += [50, 34, 84, 43]
-BATCH_SIZE, POOL_BATCHES = 4, 6
-
-
-def padding():
-    """Pads in batches of random sentences, and of sentences of like length."""
-    unsorted, alike = (
-        [
-            [LENGTHS[i] for i in batch]
-            for batch in LengthBatchSampler(
-                torch.tensor(LENGTHS), BATCH_SIZE, shuffle=True, pool_batches=pool_batches
-            )
-        ]
-        for pool_batches in (1, POOL_BATCHES)  # a pool of one batch: random order
-    )
-    pool = POOL_BATCHES * BATCH_SIZE
-    picture = Picture(
-        "Pads in batches of random sentences, and of sentences of like length",
-        f"{len(LENGTHS)} sentences of {min(LENGTHS)} to {max(LENGTHS)} characters in batches of "
-        f"{BATCH_SIZE}, each padded to the longest of its batch. In random order, pads are "
-        f"{pad_share(unsorted):.0%} of all that is computed; where a pool of {pool} is sorted by "
-        f"length before it is cut into batches, {pad_share(alike):.0%}.",
-        height=520,
-    )
-    for x, title, batches, kind in (
-        (LEFT, "random order", unsorted, "bold"),
-        (250, f"sorted in a pool of {pool}", alike, "bold gold"),
-    ):
-        picture.text(x, 30, title, "bold", size=14, anchor="start")
-        batch_bars(picture, x, 50, batches)
-        share = f"{pad_share(batches):.0%} pads".replace("%", " %")
-        picture.text(x, 446, share, kind, size=15, anchor="start")
-    for x, role, text in ((LEFT, "chars", "characters of a sentence"), (250, "plain", "pads")):
-        picture.box(x, 482, 24, 12, role, radius=0)
-        picture.text(x + 32, 488, text, size=13, anchor="start")
-    return picture
-
-
-def pad_share(batches):
-    """Which share of the padded batches' characters are pads."""
-    padded = sum(max(batch) * len(batch) for batch in batches)
-    return 1 - sum(map(sum, batches)) / padded
-
-
-def batch_bars(picture, x, y, batches):
-    """A bar for each sentence, then its pads; the batches apart."""
-    unit = 210 / max(LENGTHS)
-    for batch in batches:
-        for length in batch:
-            longest = max(batch)
-            picture.box(x, y, unit * longest, 11, "plain", radius=0)
-            picture.box(x, y, unit * length, 11, "chars", radius=0)
-            y += 13
-        y += 10
-
-
-# ------------------------------------------------------------------------------------------------
-# Learning curve
-# ------------------------------------------------------------------------------------------------
-
-PLOT = 64, 362, 160  # where the axis of epochs begins and ends; the height of a plot
-
-
-def curve(history):
-    """Scores and losses after each epoch.
-
-    :param history: a list of dicts, one for each epoch in order, whose values may be text. Of
-        their keys, this takes epoch, tag_loss, val_loss, and entity_f1 or else accuracy
-    """
-    key = "accuracy" if history[0].get("entity_f1") in (None, "") else "entity_f1"
-    names = "epoch", key, "tag_loss", "val_loss"
-    epochs, results, training, validation = ([float(row[n]) for row in history] for n in names)
-    results = [100 * result for result in results]
-    name = {"entity_f1": "entity F1", "accuracy": "accuracy"}[key]
-    best = max(range(len(results)), key=results.__getitem__)
-    picture = Picture(
-        f"Learning curve: {name} and loss after each epoch",
-        f"Epochs {epochs[0]:g} to {epochs[-1]:g}. The {name} on the validation data begins at "
-        f"{results[0]:.1f} % and is best in epoch {epochs[best]:g}, {results[best]:.1f} %. The "
-        f"loss of the tags goes from {training[0]:.2f} to {training[-1]:.2f} in training, from "
-        f"{validation[0]:.2f} to {validation[-1]:.2f} on the validation data.",
-        height=524,
-    )
-    picture.text(LEFT, 30, f"{name}, %", "bold", anchor="start")
-    note = f"best: {results[best]:.1f} % in epoch {epochs[best]:g}"
-    picture.text(RIGHT, 30, note, "gold", size=13, anchor="end")
-    place = plot(picture, 58, epochs, {"validation": ("tags", results)}, "{:.1f} %")
-    x, y = place(epochs[best], results[best])
-    picture.box(x - 5, y - 5, 10, 10, "gold", radius=5)
-    heading(picture, 282, "loss of the tags", "mean over the sentences")
-    losses = {"training": ("plain", training), "validation": ("tags", validation)}
-    plot(picture, 310, epochs, losses, "{:.2f}")
-    return picture
-
-
-def plot(picture, y, epochs, lines, shown):
-    """Lines over epochs, with axes, and labels at the ends of the lines.
-
-    :param lines: {label: (role, values)}
-    :param shown: how the last values are written
-    :return: function from (epoch, value) to the point (x, y) where it is drawn
-    """
-    left, right, height = PLOT
-    values = [value for _, of_line in lines.values() for value in of_line]
-    levels = ticks(min(0, *values), max(values), 5)
-    low, high = levels[0], levels[-1]
-
-    def place(epoch, value):
-        across = (epoch - epochs[0]) / max(epochs[-1] - epochs[0], 1)
-        return left + across * (right - left), y + (high - value) / (high - low) * height
-
-    axes(picture, y, epochs, levels, place)
-    ends = []
-    for label, (role, of_line) in lines.items():
-        points = [place(*point) for point in zip(epochs, of_line, strict=True)]
-        picture.line(*points, role=role)
-        ends.append((points[-1][1], label, shown.format(of_line[-1]), role))
-    # Labels at their lines' height, but not in each other's way.
-    above = -math.inf
-    spare = len(ends)
-    for end, label, value, role in sorted(ends):
-        spare -= 1
-        middle = min(max(end, above + 42, y + 16), y + height - 16 - 42 * spare)
-        picture.text(right + 12, middle - 9, label, role, size=13, anchor="start")
-        picture.text(right + 12, middle + 9, value, f"bold {role}", size=13, anchor="start")
-        above = middle
-    return place
-
-
-def axes(picture, y, epochs, levels, place):
-    """The axis of epochs and that of values, with ticks and their labels."""
-    left, right, height = PLOT
-    picture.line((left, y), (left, y + height), (right, y + height))
-    digits = max(0, -math.floor(math.log10(levels[1] - levels[0]) + 1e-9))
-    for level in levels:
-        _, at = place(epochs[0], level)
-        picture.line((left - 5, at), (left, at))
-        picture.text(left - 10, at, number(level, digits), "soft", size=13, anchor="end")
-    for epoch in ticks(epochs[0], epochs[-1], 8, whole=True):
-        if epochs[0] <= epoch <= epochs[-1]:
-            at, _ = place(epoch, levels[0])
-            picture.line((at, y + height), (at, y + height + 5))
-            picture.text(at, y + height + 18, f"{epoch:g}", "soft", size=13)
-    picture.text(RIGHT, y + height + 18, "epoch", "soft", size=13, anchor="end")
-
-
-def ticks(low, high, count, whole=False):
-    """Round numbers from `low` or below it to `high` or above it, about `count` of them at most."""
-    steps = [base * 10.0**power for power in range(0 if whole else -6, 7) for base in (1, 2, 5)]
-    step = next(step for step in steps if (high - low) / step <= count)
-    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
-    return [step * i for i in range(first, last + 1)]
-
-
-# What `python img/draw_scores.py` draws.
-PICTURES = {
-    "inputs": inputs,
-    "scores": scores,
-    "forward": forward,
-    "viterbi": viterbi,
-    "trace": trace,
-    "padding": padding,
-}
-
-
-def main():
-    """Draw all pictures but the curve or, where a history is given, only the curve."""
-    if len(sys.argv) == 1:
-        save({name: draw() for name, draw in PICTURES.items()})
-        return
-    with open(sys.argv[1], encoding="utf-8", newline="") as file:
-        save({"curve": curve(list(csv.DictReader(file)))})
+def pictures():
+    """{name: Picture}"""
+    return {draw.__name__: draw() for draw in (scores, forward, viterbi, trace)}
 
 
 if __name__ == "__main__":
-    main()
+    save(pictures())

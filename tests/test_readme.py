@@ -88,7 +88,9 @@ def test_numbers_of_the_example_are_what_the_code_computes(name, block):
 def drawn():
     """{name: the picture as the scripts draw it now}"""
     sys.path.insert(0, str(ROOT / "img"))
-    scripts = [importlib.import_module(name) for name in ("draw_model", "draw_scores")]
+    scripts = [
+        importlib.import_module(name) for name in ("draw_inputs", "draw_model", "draw_scores")
+    ]
     return {
         name: picture.svg() for script in scripts for name, picture in script.pictures().items()
     }
