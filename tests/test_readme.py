@@ -137,7 +137,8 @@ def fake_nltk():
 @pytest.mark.parametrize("snippet", fenced("python"), ids=lambda text: text.split("\n")[0])
 def test_snippets_run(snippet, prepared):
     with contextlib.redirect_stdout(None):
-        exec(compile(snippet.replace("= 20", "= 1"), "README.md", "exec"), {})
+        rdd = types.SimpleNamespace(mapPartitions=lambda tag: list(tag([["Paris", "is", "old"]])))
+        exec(compile(snippet.replace("= 20", "= 1"), "README.md", "exec"), {"rdd": rdd})
 
 
 def test_what_the_snippets_write_can_be_read(prepared):
