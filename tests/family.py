@@ -2,16 +2,18 @@
 
     python tests/family.py FOLDER
     python tests/family.py FOLDER --worker 1 2     one of two such processes, side by side
+    python tests/family.py FOLDER --speed          measure how fast each trains; nothing beside it
 
 FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
 and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
 train.txt for 8 epochs, once for each of three seeds; the epoch that is best on dev.txt is scored on
-test.txt.
+test.txt. For the speed, the models train in turns, five times 20 batches of ncbi_disease each.
 
 It may be stopped and started again at any time: what is finished stands in --results, a line a run.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import statistics
@@ -25,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 import train  # noqa: E402  (only found after the line above)
 
 SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
+SPEED_BATCHES, SPEED_ROUNDS = 20, 5
 CORPORA = {"ncbi_disease": "entity_f1", "ud_english_ewt": "accuracy"}
 
 NO_CO_TRAINING = dict(co_training=False)
@@ -44,32 +47,53 @@ FAMILY = {
 
 
 def first_sentences(path, count, to):
-    """Write the first sentences of a column file to another."""
+    """Write the first sentences of a column file to another; None: all."""
     sentences = path.read_text(encoding="utf-8").strip().split("\n\n")[:count]
     to.write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
 
 
-def run(folder, corpus, model, seed):
-    """Train one model; :return: dict of what the table needs"""
+class FirstBatches:
+    """The first batches of a data loader."""
+
+    def __init__(self, loader, count):
+        self.loader, self.count = loader, count
+
+    def __len__(self):
+        return min(self.count, len(self.loader))
+
+    def __iter__(self):
+        return itertools.islice(self.loader, self.count)
+
+
+def run(folder, corpus, model, seed, batches=None):
+    """Train one model; :return: dict of what the table needs
+
+    :param batches: only so many, of a single epoch, for the speed; None: the whole budget
+    """
     with tempfile.TemporaryDirectory() as scratch:
         scratch = pathlib.Path(scratch)
-        first_sentences(folder / corpus / "train.txt", SENTENCES, scratch / "train.txt")
+        for part in ("train", "dev", "test"):
+            count = SENTENCES if part == "train" else 20 if batches else None
+            first_sentences(folder / corpus / f"{part}.txt", count, scratch / f"{part}.txt")
         train.train_file = str(scratch / "train.txt")
-        train.val_file = str(folder / corpus / "dev.txt")
-        train.test_file = str(folder / corpus / "test.txt")
+        train.val_file, train.test_file = str(scratch / "dev.txt"), str(scratch / "test.txt")
         (train.emb_file,) = map(str, (folder / "glove").glob("*.txt"))
         train.last_file, train.best_file = str(scratch / "last.pt"), str(scratch / "best.pt")
-        train.criterion, train.epochs, train.seed = CORPORA[corpus], EPOCHS, seed
+        train.criterion, train.seed = CORPORA[corpus], seed
+        train.epochs = 1 if batches else EPOCHS
         constants = FAMILY[model]
         before = {name: getattr(train, name) for name in constants}
         vars(train).update(constants)
-        seconds, parameters = [], []
+        speeds, parameters = [], []
         train_epoch = train.train_epoch
 
-        def timed(model, *arguments):
+        def timed(model, loader, *arguments):
+            if batches:
+                loader = FirstBatches(loader, batches)
             begin = time.perf_counter()
-            losses = train_epoch(model, *arguments)
-            seconds.append(time.perf_counter() - begin)
+            losses = train_epoch(model, loader, *arguments)
+            sentences_seen = min(len(loader) * train.batch_size, SENTENCES)
+            speeds.append(sentences_seen / (time.perf_counter() - begin))
             trained = (p.numel() for p in model.parameters() if p.requires_grad)
             parameters.append(sum(trained))
             return losses
@@ -86,7 +110,7 @@ def run(folder, corpus, model, seed):
         seed=seed,
         score=result[CORPORA[corpus]],
         parameters=parameters[0],
-        speed=SENTENCES / statistics.median(seconds),
+        speed=statistics.median(speeds),
     )
 
 
@@ -97,19 +121,17 @@ def table(rows):
     )
     print("|---|---:|---:|---:|---:|")
     for model in FAMILY:
-        cells = {}
+        cells = dict.fromkeys(CORPORA, "")
         for corpus in CORPORA:
             found = [row for row in rows if (row["model"], row["corpus"]) == (model, corpus)]
             if found:
                 scores = [100 * row["score"] for row in found]
                 deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
                 cells[corpus] = f"{statistics.mean(scores):.1f}{deviation} % ({len(scores)})"
-                parameters = f"{found[0]['parameters'] / 1e6:.2f} M"
-                speed = f"{statistics.median(row['speed'] for row in found):.0f}"
-                cells.setdefault("size", f"{parameters} | {speed}")  # of the first corpus
-        if cells:
-            cells = [cells["size"], *(cells.get(corpus, "") for corpus in CORPORA)]
-            print(f"| {model} | {' | '.join(cells)} |")
+        timed = [row for row in rows if (row["model"], row["corpus"]) == (model, "")]
+        size = f"{timed[0]['parameters'] / 1e6:.2f} M" if timed else ""
+        speed = f"{statistics.median(row['speed'] for row in timed):.0f}" if timed else ""
+        print(f"| {model} | {size} | {speed} | {' | '.join(cells.values())} |")
 
 
 def main():
@@ -117,6 +139,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--results", type=pathlib.Path, default="family.jsonl", metavar="FILE")
     parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
+    parser.add_argument("--speed", action="store_true")
     arguments = parser.parse_args()
 
     def finished():
@@ -124,15 +147,24 @@ def main():
             return []
         return [json.loads(line) for line in arguments.results.read_text().splitlines()]
 
+    def keep(row):
+        with arguments.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    if arguments.speed:
+        for _ in range(SPEED_ROUNDS):
+            for model in FAMILY:
+                row = run(arguments.folder, "ncbi_disease", model, 1, SPEED_BATCHES)
+                keep({**row, "corpus": ""})
+        return table(finished())
+
     worker, workers = arguments.worker
     runs = [(c, m, seed) for seed in SEEDS for c in CORPORA for m in FAMILY]
     for corpus, model, seed in runs[worker - 1 :: workers]:
         if (corpus, model, seed) in [(r["corpus"], r["model"], r["seed"]) for r in finished()]:
             continue
         print(f"{model}, {corpus}, seed {seed}", flush=True)
-        row = run(arguments.folder, corpus, model, seed)
-        with arguments.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        keep(run(arguments.folder, corpus, model, seed))
     table(finished())
 
 

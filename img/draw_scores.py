@@ -1,0 +1,318 @@
+"""Draw the README's pictures of scores, loss and decoding.
+
+    python img/draw_scores.py
+
+Whatever number a picture shows is computed here, by the project's own code, from example.py.
+"""
+
+import itertools
+import math
+
+import torch
+from canvas import LEFT, RIGHT, Picture, heading, number, save
+from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps
+
+# example.py has put the project's own folder on the path.
+from inference import ViterbiDecoder
+from models import ViterbiLoss
+from utils import END, START
+
+_, _, TAG_MAP = maps()
+M = len(TAG_MAP)
+WORD_TAGS = [j for j, tag in enumerate(TAG_NAMES) if tag not in (START, END)]
+TOKENS = [*WORDS, END]  # what the rows of all scores stand for
+PATH = [TAG_MAP[tag] for tag in (START, *TAGS, END)]  # the gold one
+STEPS = list(itertools.pairwise(PATH))  # (tag before, tag) of each token
+
+
+# ------------------------------------------------------------------------------------------------
+# Scores
+# ------------------------------------------------------------------------------------------------
+
+TAG_COLUMN, TAG_COLUMNS = 75, 85  # widths of a tag's column, where the first begins
+
+
+def scores():
+    """Emission plus transition: the score of every tag at every word after every tag."""
+    gold = [SCORES[k, i, j].item() for k, (i, j) in enumerate(STEPS)]
+    total = f"{' + '.join(map(number, gold))} = {number(sum(gold))}"
+    cells = [i * M + j for i, j in STEPS]
+    picture = Picture(
+        "Emission + transition = scores",
+        f"A table of {len(TOKENS)} words x {M} tags, the emission, and one of {M} tags before x "
+        f"{M} tags, the transition, add up to a table of {M} x {M} scores for each word. The gold "
+        f"path {' '.join(TAGS)} takes the cells {cells} of them, counted row by row: {total}. "
+        "Steps to or from <start> or <end> that no sentence can take are faint.",
+        height=1320,
+    )
+    heading(picture, 30, "emission", "(L, m): does the tag suit the word?")
+    score_table(picture, 50, TOKENS, EMISSION, [(k, j) for k, (_, j) in enumerate(STEPS)])
+    heading(picture, 202, "+ transition", "(m, m): does it suit the tag before?")
+    score_table(picture, 222, TAG_NAMES, TRANSITION, STEPS)
+    heading(picture, 398, "= scores", "(L, m, m): row = tag before, column = tag")
+    picture.text(RIGHT, 420, "grey: no path can take this step", "soft", size=13, anchor="end")
+    for k, (i, j) in enumerate(STEPS):
+        y = 458 + 200 * k
+        picture.box(LEFT, y - 13, 66, 26, "words", TOKENS[k], size=14)
+        parts = f"{number(EMISSION[k, j])} + {number(TRANSITION[i, j])} = {number(gold[k])}"
+        note = f"cell {i} × {M} + {j} = {cells[k]}:  {parts}"
+        picture.text(RIGHT, y, note, "gold", size=13, anchor="end")
+        score_table(picture, y + 24, TAG_NAMES, SCORES[k], [(i, j)], unused(k))
+    picture.text(LEFT, 1250, "The gold path’s score", "bold", size=15, anchor="start")
+    picture.box(LEFT, 1266, RIGHT - LEFT, 34, "gold", total, kind="bold", size=16)
+    return picture
+
+
+def unused(k):
+    """The steps that no path can take at word k: [(tag before, tag)]"""
+    befores = [TAG_MAP[START]] if k == 0 else WORD_TAGS
+    tags = WORD_TAGS if k < len(WORDS) else [TAG_MAP[END]]
+    return [(i, j) for i in range(M) for j in range(M) if i not in befores or j not in tags]
+
+
+def score_table(picture, y, names, values, gold, faint=()):
+    """Scores with a column for each tag; names: of the rows; gold, faint: (row, column) pairs."""
+    for j, tag in enumerate(TAG_NAMES):
+        picture.text(TAG_COLUMNS + (j + 0.5) * TAG_COLUMN, y, tag, "soft", size=13)
+    for i, name in enumerate(names):
+        picture.text(TAG_COLUMNS - 8, y + 25 + 26 * i, name, "soft", size=13, anchor="end")
+    looks = dict.fromkeys(faint, ("plain", "soft")) | dict.fromkeys(gold, ("gold", "bold"))
+    places = [(i, j) for i in range(len(names)) for j in range(M)]
+    order = {"plain": 0, "tags": 1, "gold": 2}  # borders of what matters above the others
+    for i, j in sorted(places, key=lambda place: order[looks.get(place, ("tags", ""))[0]]):
+        role, kind = looks.get((i, j), ("tags", ""))
+        where = TAG_COLUMNS + j * TAG_COLUMN, y + 12 + 26 * i, TAG_COLUMN, 26
+        picture.box(*where, role, number(values[i, j]), size=14, kind=kind, radius=0)
+
+
+# ------------------------------------------------------------------------------------------------
+# Paths: forward algorithm, Viterbi algorithm, the way back
+# ------------------------------------------------------------------------------------------------
+
+NODE, NODE_HEIGHT, LEVEL = 92, 46, 112  # width and height; from one word to the next
+WORKED = 1, TAG_MAP["O"]  # (word, tag): O at "checks", whose value is worked out
+
+
+def alphas():
+    """(L, m) as the forward algorithm gives them, and the log partition."""
+    loss = ViterbiLoss(TAG_MAP)
+    alpha, _ = loss.forward_algorithm(SCORES.unsqueeze(0))
+    return alpha[0], loss.log_partition(alpha, torch.tensor([len(TOKENS)])).item()
+
+
+def best_paths():
+    """(L, m) the score of the best path to each tag at each word, and {(word, tag): tag before}.
+
+    The decoder finds the best path to <end>. So the path to tag j at word k is what it finds in
+    the sentence cut after that word, if <end> has the scores of j there.
+    """
+    decoder = ViterbiDecoder(TAG_MAP)
+    best, before = torch.zeros(len(TOKENS), M), {}
+    for k in range(len(TOKENS)):
+        for j in range(M):
+            cut = SCORES[: k + 1].clone()
+            cut[k, :, TAG_MAP[END]] = SCORES[k, :, j]
+            paths, path_scores = decoder.decode_nbest(cut.unsqueeze(0), torch.tensor([k + 1]), 1)
+            best[k, j] = path_scores.item()
+            before[k, j] = [TAG_MAP[START], *paths[0, 0].tolist()][-1]
+    return best, before
+
+
+def tags_at(k):
+    """The tags that word k can have; k = -1: what stands before the first word."""
+    return WORD_TAGS if 0 <= k < len(WORDS) else [TAG_MAP[START if k < 0 else END]]
+
+
+def top_left(y, k, tag):
+    """Where the node of a tag at word k is, in a trellis whose <start> is at y."""
+    column = WORD_TAGS.index(tag) if tag in WORD_TAGS else 1
+    return 124 + column * (NODE + 30), y + (k + 1) * LEVEL
+
+
+def trellis(picture, y, values, gold=()):
+    """A node for each tag of each word, with its value; gold: (word, tag) pairs."""
+    x, _ = top_left(y, -1, TAG_MAP[START])
+    picture.box(x, y, NODE, NODE_HEIGHT, "tags", START, size=14)
+    for k, token in enumerate(TOKENS):
+        _, level = top_left(y, k, TAG_MAP[END])
+        picture.box(LEFT, level, 80, NODE_HEIGHT, "words", token, size=14)
+        for tag in tags_at(k):
+            x, _ = top_left(y, k, tag)
+            role = "gold" if (k, tag) in gold else "tags"
+            picture.box(x, level, NODE, NODE_HEIGHT, role)
+            picture.text(x + NODE / 2, level + 14, TAG_NAMES[tag], size=13)
+            picture.text(x + NODE / 2, level + 32, values[k, tag], "bold", size=15)
+
+
+def step_arrow(picture, y, k, before, tag, role, back=False, dashed=False):
+    """An arrow from `before` at the word before k to `tag` at word k, or back."""
+    (x0, y0), (x1, y1) = top_left(y, k - 1, before), top_left(y, k, tag)
+    # Side by side on the edge of a node, in the order of where they go.
+    leaves = NODE / 2 + (24 * (WORD_TAGS.index(tag) - 1) if tag in WORD_TAGS else 0)
+    arrives = NODE / 2 + (24 * (WORD_TAGS.index(before) - 1) if before in WORD_TAGS else 0)
+    points = [(x0 + leaves, y0 + NODE_HEIGHT), (x1 + arrives, y1)]
+    if back:
+        points.reverse()
+    (_, begin), (x, end) = points
+    points.insert(1, (x, end + math.copysign(14, begin - end)))  # the head shall meet the box
+    picture.arrow(*points, role=role, dashed=dashed)
+
+
+def all_steps():
+    """(word, tag before, tag) of all steps that paths can take; last, above the others, WORKED's"""
+    steps = [
+        (k, before, tag)
+        for k in range(len(TOKENS))
+        for before in tags_at(k - 1)
+        for tag in tags_at(k)
+    ]
+    return sorted(steps, key=lambda step: (step[0], step[2]) == WORKED)
+
+
+def candidates(picture, y, k, tag, name, values, digits, chosen=None):
+    """A table of the ways to `tag` at word k: value of the tag before + score = sum.
+
+    :param name: of the values, which are (L, m)
+    """
+    columns = ("tag before", 152), (name, 240), ("+ score", 328), ("= sum", 416)
+    for title, x in columns:
+        picture.text(x, y, title, "soft", size=13)
+    for before in sorted(WORD_TAGS, key=lambda before: before == chosen):  # its border above
+        row = WORD_TAGS.index(before)
+        value, score = values[k - 1, before], SCORES[k, before, tag]
+        sums = [number(part, digits) for part in (value, score, value + score)]
+        role = "gold" if before == chosen else "tags"
+        for (_, x), content in zip(columns, (TAG_NAMES[before], *sums), strict=True):
+            picture.box(x - 44, y + 14 + 28 * row, 88, 28, role, content, size=14, radius=0)
+
+
+def result(picture, y, text, value, role="gold"):
+    """What is computed, and its value in a box at the right."""
+    picture.text(362, y + 14, text, size=14, anchor="end")
+    picture.box(RIGHT - 88, y, 88, 28, role, value, size=14, kind="bold", radius=0)
+
+
+def forward():
+    """The forward algorithm, and the loss."""
+    alpha, log_partition = alphas()
+    gold = sum(SCORES[k, i, j].item() for k, (i, j) in enumerate(STEPS))
+    loss, probability = log_partition - gold, math.exp(gold - log_partition)
+    shown = {(k, j): number(alpha[k, j], 2) for k in range(len(TOKENS)) for j in tags_at(k)}
+    shown[len(WORDS), TAG_MAP[END]] = number(log_partition, 3)
+    words = [
+        f"{token}: {', '.join(f'{TAG_NAMES[j]} {shown[k, j]}' for j in tags_at(k))}"
+        for k, token in enumerate(TOKENS)
+    ]
+    picture = Picture(
+        "The forward algorithm",
+        "The log of the summed exp(score) of all paths to each tag, word by word, over all tags "
+        f"before. {'. '.join(words)}. The last is the log partition. Loss = {log_partition:.3f} - "
+        f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.3f}.",
+        height=948,
+    )
+    heading(picture, 30, "alpha", "(L, m): all paths to each tag", "bold mono")
+    for k, i, j in all_steps():
+        step_arrow(picture, 56, k, i, j, "gold" if (k, j) == WORKED else "tags")
+    trellis(picture, 56, shown, [WORKED])
+
+    k, j = WORKED
+    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: all ways count")
+    candidates(picture, 622, k, j, "alpha", alpha, 2)
+    ways = [number(alpha[k - 1, i] + SCORES[k, i, j], 2) for i in WORD_TAGS]
+    result(picture, 734, f"log( {' + '.join(f'exp({way})' for way in ways)} ) =", shown[WORKED])
+
+    heading(picture, 802, "The loss")
+    result(picture, 816, "log partition: all paths", number(log_partition, 3), "tags")
+    result(picture, 844, "− score of the gold path", number(gold, 3), "tags")
+    result(picture, 872, "= loss", number(loss, 3), "tags")
+    result(picture, 900, f"gold path’s probability: exp(−{loss:.3f}) =", number(probability, 3))
+    return picture
+
+
+def viterbi():
+    """The Viterbi algorithm on the way forward."""
+    best, before = best_paths()
+    shown = {(k, j): number(best[k, j]) for k in range(len(TOKENS)) for j in tags_at(k)}
+    words = []
+    for k, token in enumerate(TOKENS):
+        ways = [f"{TAG_NAMES[j]} {shown[k, j]} from {TAG_NAMES[before[k, j]]}" for j in tags_at(k)]
+        words.append(f"{token}: {', '.join(ways)}")
+    picture = Picture(
+        "The Viterbi algorithm",
+        "The score of the best path to each tag, word by word, and which tag stands before it on "
+        f"that path. {'. '.join(words)}.",
+        height=782,
+    )
+    heading(picture, 30, "Best path to each tag", "its score and its tag before")
+    for k, i, j in all_steps():
+        if before[k, j] == i:
+            step_arrow(picture, 56, k, i, j, "gold" if (k, j) == WORKED else "tags")
+    trellis(picture, 56, shown, [WORKED])
+
+    k, j = WORKED
+    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: the best way counts")
+    candidates(picture, 622, k, j, "best", best, 1, before[WORKED])
+    result(picture, 734, "the largest sum =", shown[WORKED])
+    return picture
+
+
+def trace():
+    """The Viterbi algorithm on the way back."""
+    best, before = best_paths()
+    (path,) = ViterbiDecoder(TAG_MAP).decode(SCORES.unsqueeze(0), torch.tensor([len(TOKENS)]))
+    won = list(enumerate([*path, TAG_MAP[END]]))
+    shown = {(k, j): number(best[k, j]) for k in range(len(TOKENS)) for j in tags_at(k)}
+    leader = max(WORD_TAGS, key=best[0].__getitem__)
+    led = f"After “{WORDS[0]}”, {TAG_NAMES[leader]} led: {shown[0, leader]} to {shown[0, path[0]]}."
+    ways = [number(best[0, i] + SCORES[1, i, path[1]]) for i in (path[0], leader)]
+    but = f"But {TAG_NAMES[path[1]]} at “{WORDS[1]}” has {ways[0]} after {TAG_NAMES[path[0]]}, "
+    but += f"{ways[1]} after {TAG_NAMES[leader]}."
+    picture = Picture(
+        "The way back",
+        "From <end>, each tag's best tag before is followed back to <start>: "
+        f"{', '.join(f'{WORDS[k]} {TAG_NAMES[j]}' for k, j in won[-2::-1])}. Score of this path: "
+        f"{shown[won[-1]]}. {led} {but}",
+        height=872,
+    )
+    heading(picture, 30, "The way back", "from <end> to the best tag before")
+    for (k, j), i in sorted(before.items(), key=lambda item: item[0] in won):
+        if j in tags_at(k):
+            role = "gold" if (k, j) in won else "plain"
+            step_arrow(picture, 56, k, i, j, role, back=True, dashed=role == "plain")
+    trellis(picture, 56, shown, won)
+    way_back(picture, 594, best, won)
+    picture.text(LEFT, 824, led, size=13, anchor="start")
+    picture.text(LEFT, 846, but, size=13, anchor="start")
+    return picture
+
+
+def way_back(picture, y, best, won):
+    """Which tag comes before each of the path's, from the last to the second: best + score."""
+    heading(picture, y, "best + score", "the largest tells the tag before")
+    for i in WORD_TAGS:
+        x, _ = top_left(0, 0, i)
+        picture.text(x + NODE / 2, y + 28, f"from {TAG_NAMES[i]}", "soft", size=13)
+    for row, (k, j) in enumerate(won[:0:-1]):
+        level = y + 42 + 28 * row
+        name = TAG_NAMES[j] if j == TAG_MAP[END] else f"{TAG_NAMES[j]} at “{TOKENS[k]}”"
+        picture.text(LEFT, level + 14, name, size=13, anchor="start")
+        for i in WORD_TAGS:
+            x, _ = top_left(0, 0, i)
+            taken = i == won[k - 1][1]
+            role, kind = ("gold", "bold") if taken else ("tags", "")
+            value = number(best[k - 1, i] + SCORES[k, i, j])
+            picture.box(x, level, NODE, 28, role, value, size=14, kind=kind, radius=0)
+    for k, j in won[:-1]:
+        x, _ = top_left(0, 0, WORD_TAGS[k])
+        picture.box(x, y + 148, NODE, 28, "words", WORDS[k], size=14, radius=0)
+        picture.box(x, y + 176, NODE, 28, "gold", TAG_NAMES[j], size=14, kind="bold", radius=0)
+    picture.text(LEFT, y + 176, "The tags", "bold", size=14, anchor="start")
+
+
+def pictures():
+    """{name: Picture}"""
+    return {draw.__name__: draw() for draw in (scores, forward, viterbi, trace)}
+
+
+if __name__ == "__main__":
+    save(pictures())

@@ -1,0 +1,47 @@
+"""The README's running example, "dunston checks in", with scores made up for it.
+
+A trained model would compute emissions from the sentence and have learned its transitions. These
+are short enough to follow by hand. On its own, "dunston" looks more like a place than like a
+person; but after a person, a word that is no name is more likely.
+"""
+
+import pathlib
+import sys
+
+import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from utils import create_maps  # noqa: E402  (only found after the line above)
+
+WORDS, TAGS = ["dunston", "checks", "in"], ["B-PER", "O", "O"]
+TAG_NAMES = ["<start>", "B-LOC", "B-PER", "O", "<end>"]
+
+# A row for each word, a column for each tag.
+EMISSION = torch.tensor(
+    [
+        [-2.0, 1.5, 1.2, 0.4, -2.0],  # dunston
+        [-2.0, 0.1, 0.3, 1.6, -2.0],  # checks
+        [-2.0, 0.2, -0.4, 2.0, -2.0],  # in
+        [-2.0, -1.0, -1.0, -1.0, 3.0],  # <end>
+    ]
+)
+# A row for each tag of the word before, a column for each tag.
+TRANSITION = torch.tensor(
+    [
+        [-3.0, 0.3, 0.5, 0.4, -3.0],  # <start>
+        [-3.0, -0.5, -0.6, 0.2, 0.3],  # B-LOC
+        [-3.0, -0.8, -0.4, 1.1, 0.2],  # B-PER
+        [-3.0, 0.6, 0.4, 0.8, 0.5],  # O
+        [-3.0, -3.0, -3.0, -3.0, -3.0],  # <end>
+    ]
+)
+# (4, 5, 5): word, tag before, tag; what CRF.forward computes from features
+SCORES = EMISSION.unsqueeze(1) + TRANSITION
+
+
+def maps():
+    """word_map, char_map and tag_map of a corpus of three sentences, this one and two more."""
+    words = [WORDS, ["paris", "checks", "dunston"], ["in", "paris"]]
+    tags = [TAGS, ["B-LOC", "O", "B-PER"], ["O", "B-LOC"]]
+    return create_maps(words, tags, min_word_freq=1, min_char_freq=1)
