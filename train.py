@@ -1,6 +1,7 @@
 """Train an LM-LSTM-CRF tagger, resume its training, or score a checkpoint.
 
     python train.py
+    torchrun --nproc_per_node=2 train.py     with two GPUs, or two processes on a CPU
 
 Set the constants below first, or leave them: as they are, they train a tagger of named entities
 on the sample corpus. A notebook can set them too:
@@ -15,6 +16,7 @@ trained together, by summing their losses.
 
 import collections
 import functools
+import hashlib
 import math
 import os
 import time
@@ -32,16 +34,23 @@ from utils import (
     START,
     InputError,
     are_spans,
+    by_first_process,
     check_can_save,
     convert_scheme,
     create_maps,
     default_device,
     detect_scheme,
     fingerprint,
+    gather,
     keep_aside,
     load_checkpoint,
     load_embeddings,
+    mean_of_processes,
+    process_group,
+    processes,
+    rank,
     read_words_tags,
+    replicated,
     run_script,
     save_checkpoint,
     scores,
@@ -85,8 +94,8 @@ fine_tune_word_embeddings = False  # with emb_file: to move the vectors of the w
 # parts them from all others. Without emb_file, embeddings are always trained
 
 # Training ----------------------------------------------------------------------------------------
-batch_size = 10  # sentences
-eval_batch_size = 32  # sentences; changes speed and memory, no score
+batch_size = 10  # sentences of one step, those of all processes together
+eval_batch_size = 32  # sentences of one process; changes speed and memory, no score
 lr = 0.015  # paper's value, for SGD with momentum ...
 lr_decay = 0.05  # ... in epoch e, counted from 0, it is lr / (1 + lr_decay * e)
 momentum = 0.9  # paper's value
@@ -103,6 +112,7 @@ last_file = "last_checkpoint.pt"  # written after every epoch; resume from it
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
 
 
+@process_group()
 def main():
     """Train as the constants say, then score the best epoch on the test data.
 
@@ -111,7 +121,8 @@ def main():
     """
     torch.manual_seed(seed)
     device = default_device()
-    print(f"Running on {device} with PyTorch {torch.__version__}")
+    in_processes = f", in {processes()} processes" * (processes() > 1)
+    print(f"Running on {device.type} with PyTorch {torch.__version__}{in_processes}")
 
     # The data, all of it now: what is wrong with the test file shall not come out after hours.
     columns = word_column, tag_column, tag_scheme
@@ -128,7 +139,7 @@ def main():
         raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
     model.to(device)
     train_set, val_set = encode(train_data, state), encode(val_data, state)
-    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed)
+    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed, shared=True)
     report_unknown_tags(train_file, train_set)
     report_unknown_tags(val_file, val_set)
     check_criterion(criterion, val_set)
@@ -139,7 +150,8 @@ def main():
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, fused=True)
     if checkpoint is not None:
-        resume_training(checkpoint, state, optimizer)
+        resume_momentum(checkpoint, state, optimizer)
+    set_rng_states(checkpoint, state["rng"], seed, state["epoch"])
     if epochs > 0:
         note_changes(state, training_settings(train_data, val_data))
         check_can_save(best_file)
@@ -147,6 +159,7 @@ def main():
 
     state["constrain_tags"] = constrain_tags
     decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
+    replica = replicated(model)
     first_epoch = state["epoch"]
     for epoch in range(first_epoch, epochs):
         if state["epochs_since_best"] >= patience:
@@ -157,10 +170,11 @@ def main():
             group.update(lr=lr / (1 + lr_decay * epoch), momentum=momentum)
         train_loader.batch_sampler.set_epoch(epoch)
         losses = train_epoch(
-            model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
+            replica, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
         )
+        title = f"Epoch {epoch + 1}, validation"
         predicted, val_loss = predict(
-            model, val_set, eval_batch_size, decoder, viterbi_loss, f"Epoch {epoch + 1}, validation"
+            model, val_set, eval_batch_size, decoder, viterbi_loss, title, shared=True
         )
         result = scores(val_set.tags, predicted)
 
@@ -245,6 +259,7 @@ def training_settings(train_data, val_data):
         val_file=fingerprint(*val_data),
         dropout=dropout,
         batch_size=batch_size,
+        processes=processes(),
         lr=lr,
         lr_decay=lr_decay,
         momentum=momentum,
@@ -287,7 +302,7 @@ def new_run(words, tags, emb_file, settings):
     )
     state = dict(
         format=CHECKPOINT_FORMAT,
-        run=os.urandom(16).hex(),  # tells this run's files from another's
+        run=gather(os.urandom(16).hex())[0],  # tells this run's files from another's
         settings=settings,
         model_arguments=model_arguments,
         word_map=word_map,
@@ -298,6 +313,7 @@ def new_run(words, tags, emb_file, settings):
         best_score=-1.0,
         epochs_since_best=0,
         training={},
+        rng=[rng_states()],
     )
     return state, model
 
@@ -321,8 +337,8 @@ def resume_run(path, settings, dropout):
     return state, model
 
 
-def resume_training(path, state, optimizer):
-    """Put momentum and random numbers where they stood.
+def resume_momentum(path, state, optimizer):
+    """Put momentum where it stood.
 
     :raises InputError: the checkpoint's are not of this model
     """
@@ -333,8 +349,35 @@ def resume_training(path, state, optimizer):
         for parameter, kept in optimizer.state.items():
             if kept["momentum_buffer"].shape != parameter.shape:
                 raise ValueError("the momentum has another size than the parameter")
-        set_rng_states(state["rng"])
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
+
+
+def rng_states():
+    """Where this process's random number generators stand: dropout draws from them."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_rng_states(path, states, seed, epoch):
+    """Put the random number generators where they stood.
+
+    With another number of processes than then, each process begins with numbers of its own.
+
+    :param path: where the states come from
+    :param states: what rng_states gave in each process
+    :raises InputError: they are no such states
+    """
+    if len(states) != processes():
+        digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:4], "big"))
+        return
+    try:
+        own = states[rank()]
+        torch.set_rng_state(own["cpu"])
+        if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(own["cuda"])
+    except (KeyError, RuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
 
 
@@ -361,6 +404,7 @@ def is_of_run(path, run, epoch=math.inf):
     return state["run"] == run and state["epoch"] <= epoch
 
 
+@by_first_process
 def keep_other_runs(paths, run, epoch):
     """Rename the files that this run did not write, or that are ahead of where it resumed."""
     for path in paths:
@@ -401,7 +445,7 @@ def report_unknown_tags(path, dataset):
 def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch):
     """Train on every sentence once; `epoch`, counted from 0, is shown before the bar.
 
-    :return: mean language model loss and mean Viterbi loss
+    :return: mean language model loss and mean Viterbi loss, those of all processes
     """
     model.train()
     device = next(model.parameters()).device
@@ -414,7 +458,7 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
         batch = batch.to(device)
         crf_scores, forward_lm_scores, backward_lm_scores = model(batch)
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
-        crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
+        crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths, shared=True)
 
         optimizer.zero_grad()
         (lm + crf).backward()
@@ -422,11 +466,13 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
             nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
         optimizer.step()
 
-        totals += torch.stack((lm, crf)).detach() * len(batch.words)
-        sentences += len(batch.words)
+        weight = mean_of_processes((batch.word_lengths > 1).sum())  # sentences, but NO_SENTENCE
+        totals += torch.stack((lm, crf)).detach() * weight
+        sentences += weight
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
-            check_finite([totals], epoch, step, optimizer)
-            lm_mean, crf_mean = (totals / sentences).tolist()
+            means = mean_of_processes(totals / sentences)
+            check_finite([means], epoch, step, optimizer)
+            lm_mean, crf_mean = means.tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
     check_finite(model.parameters(), epoch, step, optimizer)
     return lm_mean, crf_mean
@@ -448,7 +494,8 @@ def record_epoch(state, score, model, optimizer):
     state["epoch"] += 1
     state["best_score"] = max(score, state["best_score"])
     state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), rng=rng_states())
+    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
+    state["rng"] = gather(rng_states())
     return improved
 
 
@@ -464,7 +511,7 @@ def print_epoch(state, epochs, seconds, losses, val_loss, result):
 
 def score_file(model, path, dataset, batch_size, decoder):
     """Print how well the model tags a file; :return: dict of scores"""
-    predicted, _ = predict(model, dataset, batch_size, decoder, description=path)
+    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
     result = scores(dataset.tags, predicted)
     print(f"{path}: {summary(result)}")
     for kind, of_kind in result.get("types", {}).items():
@@ -485,19 +532,6 @@ def summary(result):
             f"recall {result['recall']:.2%})"
         )
     return line
-
-
-def rng_states():
-    """Where the random number generators stand: dropout draws from them."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def set_rng_states(states):
-    """Put the random number generators where they stood."""
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def last_saved():

@@ -6,6 +6,7 @@ In the order in which a run needs them:
     create_maps           words and tags       -> word_map, char_map, tag_map
     load_embeddings       a GloVe text file    -> the embedding matrix, word_map expanded
     create_input_tensors  one sentence         -> the model's eight inputs
+    process_group, gather, ...                 -> several processes that train together
     scores                gold and predicted   -> accuracy, macro F1, entity F1
     save_checkpoint, load_checkpoint           -> everything a run is, in one file
 
@@ -13,8 +14,12 @@ The sentence "dunston checks in" is the example throughout.
 """
 
 import array
+import atexit
 import collections
+import contextlib
+import datetime
 import errno
+import functools
 import hashlib
 import itertools
 import math
@@ -26,9 +31,11 @@ import warnings
 import zipfile
 
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 
 
 class InputError(ValueError):
@@ -73,8 +80,10 @@ def visible(text):
 
 
 def default_device():
-    """CUDA when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """CUDA when there is one, else the CPU; of several processes, each has a GPU of its own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) if processes() > 1 else None)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -381,6 +390,127 @@ def random_embeddings(vocab_size, dim):
 
 
 # ------------------------------------------------------------------------------------------------
+# Several processes
+# ------------------------------------------------------------------------------------------------
+
+# torchrun starts them alike, and each has a number, its rank. All read the same files, build the
+# same model and take every step together; they differ only in the sentences that they compute and
+# in the random numbers that they draw. Losses, gradients and tags are brought together, so that
+# all come to the same decisions. Without torchrun there is one process, and nothing of this acts.
+
+
+@contextlib.contextmanager
+def process_group():
+    """Join the other processes that torchrun started; without torchrun, do nothing.
+
+    Only the first process is heard: what the others print is dropped, and they have no bars. An
+    error in any of them ends all, and the first that fails is the only one to say why.
+
+    :raises InputError: there are fewer GPUs than processes, or another process was killed
+    """
+    given = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not given or os.environ["WORLD_SIZE"] == "1" or not dist.is_available():
+        yield
+        return
+    store, number, count = next(dist.rendezvous("env://"))
+    try:
+        dist.init_process_group(_backend(), store=store, rank=number, world_size=count)
+        with contextlib.ExitStack() as stack:
+            if number > 0:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield
+    except BaseException as error:
+        if not _first_to_fail(store):
+            raise SystemExit(1) from None
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise InputError("another process was killed, so this one cannot go on") from None
+        raise
+    dist.destroy_process_group()  # not after an error: the others would fail before it is reported
+
+
+def _backend():
+    """How the processes talk: NCCL for what is on a GPU, gloo for all else.
+
+    :raises InputError: there are fewer GPUs than processes
+    """
+    if not torch.cuda.is_available():
+        return "gloo"
+    here, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if here >= gpus:
+        raise InputError(
+            f"torchrun: expected one process for each GPU, at most {gpus} on this computer, "
+            f"found process number {here + 1}"
+        )
+    torch.cuda.set_device(here)
+    return "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo"
+
+
+def _first_to_fail(store):
+    """Whether no other process failed before. If one did, wait until it has said why, so that
+    torchrun, which ends all processes when one has ended, lets it finish."""
+    try:
+        if store.add("failed", 1) == 1:
+            atexit.register(store.set, "reported", "")
+            return True
+        store.wait(["reported"], datetime.timedelta(seconds=10))
+    except RuntimeError:  # the store went with torchrun, or the other does not end
+        pass
+    return False
+
+
+def processes():
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank():
+    """The number of this process, counted from 0."""
+    return dist.get_rank() if processes() > 1 else 0
+
+
+def replicated(model):
+    """The model, to be trained: with several processes, backward averages its gradients over all.
+
+    Its parameters stay the model's own, and so do their names in `model.state_dict()`.
+    """
+    return DistributedDataParallel(model) if processes() > 1 else model
+
+
+def mean_of_processes(tensor):
+    """The mean of a tensor over all processes, without gradient; all must ask for it."""
+    if processes() == 1:
+        return tensor
+    total = tensor.detach().clone()
+    dist.all_reduce(total)
+    return total / processes()
+
+
+def gather(value):
+    """[the value of the first process, of the second, ...], in each; all must ask for it."""
+    if processes() == 1:
+        return [value]
+    values = [None] * processes()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def by_first_process(function):
+    """Let the first process alone run a function, one that writes files, say.
+
+    The others wait for it, and all get what it returned. The function itself must not need the
+    others: they would not answer.
+    """
+
+    @functools.wraps(function)
+    def run(*arguments):
+        return gather(function(*arguments) if rank() == 0 else None)[0]
+
+    return run
+
+
+# ------------------------------------------------------------------------------------------------
 # Scores, always counted over the whole corpus
 # ------------------------------------------------------------------------------------------------
 
@@ -554,6 +684,7 @@ def scores(gold, predicted):
 # ------------------------------------------------------------------------------------------------
 
 
+@by_first_process
 def save_checkpoint(path, state):
     """Write a dict of plain data (numbers, strings, lists, dicts, tensors) to `path`.
 
@@ -582,6 +713,7 @@ def save_checkpoint(path, state):
             os.remove(temporary)
 
 
+@by_first_process
 def check_can_save(path):
     """Find out before hours of work whether save_checkpoint can write to `path`.
 
@@ -621,7 +753,6 @@ def load_checkpoint(path):
         raise InputError(
             f"{path}: expected checkpoint format {CHECKPOINT_FORMAT}, found {state['format']}"
         )
-    state.setdefault("training", {})  # the first checkpoints of this format have none
     if wrong := _wrong_part(state):
         raise InputError(f"{path}: expected a checkpoint of train.py, found one {wrong}")
     return state
@@ -648,7 +779,8 @@ def _check_archive(file):
 def _wrong_part(state):
     """What a checkpoint lacks, in words, or None: later code relies on these parts."""
     kinds = {
-        dict: "settings training model_arguments word_map char_map tag_map model optimizer rng",
+        dict: "settings training model_arguments word_map char_map tag_map model optimizer",
+        list: "rng",
         int: "epoch epochs_since_best",
         bool: "constrain_tags",
         float: "best_score",
