@@ -196,12 +196,12 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
             loss = viterbi_loss(scores, batch.tags, batch.word_lengths).item()
             bar.set_postfix(loss=f"{loss:.3f}")
             total_loss += loss * len(sentences)
-    predicted, total_losses = [None] * len(dataset), []
-    for found, total_loss in gather((found, total_loss)) if shared else [(found, total_loss)]:
-        total_losses.append(total_loss)
-        for sentence, path in found:
-            predicted[sentence] = [tag_names[tag] for tag in path]
-    return predicted, None if viterbi_loss is None else sum(total_losses) / len(dataset)
+    shares = gather((found, total_loss)) if shared else [(found, total_loss)]
+    predicted = [None] * len(dataset)
+    for sentence, path in itertools.chain.from_iterable(of_share for of_share, _ in shares):
+        predicted[sentence] = [tag_names[tag] for tag in path]
+    mean_loss = sum(loss for _, loss in shares) / len(dataset)
+    return predicted, None if viterbi_loss is None else mean_loss
 
 
 def restore_model(state, path="the checkpoint"):
