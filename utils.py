@@ -27,6 +27,7 @@ import os
 import pickle
 import re
 import sys
+import time
 import warnings
 import zipfile
 
@@ -427,6 +428,9 @@ def process_group():
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise InputError("another process was killed, so this one cannot go on") from None
         raise
+    # A thread of gloo's may still hold the last tensors, and wait for Python's lock to let them go.
+    # PyTorch 2.4 would end the group with that lock held, and wait for the thread for ever.
+    time.sleep(0.1)
     dist.destroy_process_group()  # not after an error: the others would fail before it is reported
 
 
@@ -492,7 +496,9 @@ def gather(value):
     if processes() == 1:
         return [value]
     values = [None] * processes()
-    dist.all_gather_object(values, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch 2.4, at its own unpickling
+        dist.all_gather_object(values, value)
     return values
 
 

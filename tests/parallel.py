@@ -67,6 +67,7 @@ def _member(count, rank, port, folder, function, arguments):
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
         TORCHELASTIC_USE_AGENT_STORE="True",  # the store is there, no process need open it
+        TORCHELASTIC_RESTART_COUNT="0",
         CUDA_VISIBLE_DEVICES="",
     )
     for number, name in ((1, "out"), (2, "err")):

@@ -147,7 +147,7 @@ def test_gradients_and_losses_are_those_of_one_process(tmp_path, batch_size):
     for processes in (1, 2):
         result = Team(processes, tmp_path, one_step, path, tmp_path, batch_size).wait()
         assert not any(result[0]), result[2]
-        found.append(torch.load(tmp_path / f"{processes}.pt"))
+        found.append(torch.load(tmp_path / f"{processes}.pt", weights_only=True))
     for (lm, crf, gradients), expected in zip(*found, strict=True):
         assert (lm, crf) == pytest.approx(expected[:2], rel=1e-6)
         norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm().item()
