@@ -19,6 +19,7 @@ import functools
 import hashlib
 import math
 import os
+import statistics
 import time
 
 import torch
@@ -31,6 +32,7 @@ from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
 from utils import (
     CHECKPOINT_FORMAT,
     END,
+    HISTORY,
     START,
     InputError,
     are_spans,
@@ -42,6 +44,7 @@ from utils import (
     detect_scheme,
     fingerprint,
     gather,
+    history_file,
     keep_aside,
     load_checkpoint,
     load_embeddings,
@@ -53,6 +56,7 @@ from utils import (
     replicated,
     run_script,
     save_checkpoint,
+    save_history,
     scores,
     visible,
 )
@@ -108,7 +112,8 @@ seed = 1
 
 # Checkpoint --------------------------------------------------------------------------------------
 checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
-last_file = "last_checkpoint.pt"  # written after every epoch; resume from it
+last_file = "last_checkpoint.pt"  # written after every epoch; resume from it. Beside it, as .csv,
+# stand the losses and scores of every epoch
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
 
 
@@ -124,27 +129,17 @@ def main():
     in_processes = f", in {processes()} processes" * (processes() > 1)
     print(f"Running on {device.type} with PyTorch {torch.__version__}{in_processes}")
 
-    # The data, all of it now: what is wrong with the test file shall not come out after hours.
-    columns = word_column, tag_column, tag_scheme
-    train_data = read(train_file, *columns) if epochs > 0 else ([], [])
-    val_data = read(val_file, *columns)
-    test_data = None if test_file is None else read(test_file, *columns)
-
-    # The model: a new one, or the checkpoint's.
-    if checkpoint is not None:
-        state, model = resume_run(checkpoint, model_settings(), dropout)
-    elif epochs > 0:
-        state, model = new_run(*train_data, emb_file, model_settings())
-    else:
-        raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
+    # The data, the model and where its training stands.
+    train_data, val_data, test_data = read_data()
+    state, model = start_run(train_data)
     model.to(device)
     train_set, val_set = encode(train_data, state), encode(val_data, state)
-    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed, shared=True)
     report_unknown_tags(train_file, train_set)
     report_unknown_tags(val_file, val_set)
     check_criterion(criterion, val_set)
+    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed, shared=True)
 
-    # What is minimised, and how.
+    # What is minimised, and how; what is decoded.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -154,16 +149,14 @@ def main():
     set_rng_states(checkpoint, state["rng"], seed, state["epoch"])
     if epochs > 0:
         note_changes(state, training_settings(train_data, val_data))
-        check_can_save(best_file)
-        check_can_save(last_file)
-
+        check_files()
     state["constrain_tags"] = constrain_tags
     decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
+
     replica = replicated(model)
     first_epoch = state["epoch"]
     for epoch in range(first_epoch, epochs):
         if state["epochs_since_best"] >= patience:
-            print(f"Stopped early: no better {criterion} for {state['epochs_since_best']} epochs")
             break
         begin = time.perf_counter()
         for group in optimizer.param_groups:
@@ -178,30 +171,30 @@ def main():
         )
         result = scores(val_set.tags, predicted)
 
-        improved = record_epoch(state, result.get(criterion, 0.0), model, optimizer)
+        entry = history_entry(time.perf_counter() - begin, optimizer, losses, val_loss, result)
+        record_epoch(state, result.get(criterion, 0.0), model, optimizer, entry)
         if epoch == first_epoch:
-            keep_other_runs((best_file, last_file), state["run"], first_epoch)
-        # The best first: after a crash between the two, resuming the last finds the best again.
-        for path in [best_file, last_file] if improved else [last_file]:
-            save_checkpoint(path, state)
-        print_epoch(state, epochs, time.perf_counter() - begin, losses, val_loss, result)
+            keep_other_runs(state["run"], first_epoch)
+        save_epoch(state)
+        print_epoch(state, first_epoch)
 
-    # The best epoch, or the checkpoint as it is if no epoch was trained.
-    if state["epoch"] > first_epoch and is_of_run(best_file, state["run"]):
-        state = load_checkpoint(best_file)
-        model.load_state_dict(state["model"])
-    print(f"The model of epoch {state['epoch']}:")
-    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
-    if test_data is not None:
-        test_set = encode(test_data, state)
-        report_unknown_tags(test_file, test_set)
-        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
-    return result
+    return finish(model, state, first_epoch, val_set, test_data, decoder)
 
 
 # ------------------------------------------------------------------------------------------------
 # Setting up a run
 # ------------------------------------------------------------------------------------------------
+
+
+def read_data():
+    """The words and tags of the three files; None for a test file that is not given.
+
+    All are read before training: what is wrong with the test file shall not come out after hours.
+    """
+    columns = word_column, tag_column, tag_scheme
+    train_data = read(train_file, *columns) if epochs > 0 else ([], [])
+    val_data = read(val_file, *columns)
+    return train_data, val_data, None if test_file is None else read(test_file, *columns)
 
 
 def read(path, word_column, tag_column, tag_scheme):
@@ -270,6 +263,15 @@ def training_settings(train_data, val_data):
     )
 
 
+def start_run(train_data):
+    """The state and the model of a new run, or of the checkpoint."""
+    if checkpoint is not None:
+        return resume_run(checkpoint, model_settings(), dropout)
+    if epochs == 0:
+        raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
+    return new_run(*train_data, emb_file, model_settings())
+
+
 def new_run(words, tags, emb_file, settings):
     """A new model for the training data.
 
@@ -312,6 +314,7 @@ def new_run(words, tags, emb_file, settings):
         epoch=0,  # how many are finished
         best_score=-1.0,
         epochs_since_best=0,
+        history=[],  # of every epoch, what HISTORY in utils.py names
         training={},
         rng=[rng_states()],
     )
@@ -395,21 +398,35 @@ def note_changes(state, training):
     state["training"] = training
 
 
-def is_of_run(path, run, epoch=math.inf):
-    """Whether `path` is a checkpoint of this run, and not from after `epoch`."""
+def check_files():
+    """Find out before hours of work whether all files can be written.
+
+    :raises OSError: one cannot
+    :raises InputError: the history would have a checkpoint's name
+    """
+    table = history_file(last_file)
+    if table in (best_file, last_file):
+        raise InputError(f"expected checkpoints with other names than the history's, found {table}")
+    for path in (best_file, last_file, table):
+        check_can_save(path)
+
+
+def load_if_of_run(path, run, epoch=math.inf):
+    """The checkpoint at `path`, if it is of this run and not from after `epoch`; else None."""
     try:
         state = load_checkpoint(path)
     except (InputError, OSError):
-        return False
-    return state["run"] == run and state["epoch"] <= epoch
+        return None
+    return state if state["run"] == run and state["epoch"] <= epoch else None
 
 
 @by_first_process
-def keep_other_runs(paths, run, epoch):
+def keep_other_runs(run, epoch):
     """Rename the files that this run did not write, or that are ahead of where it resumed."""
-    for path in paths:
-        if os.path.exists(path) and not is_of_run(path, run, epoch):
-            print(f"{path} holds other work: kept as {keep_aside(path)}")
+    for path, *table in ([best_file], [last_file, history_file(last_file)]):
+        if not load_if_of_run(path, run, epoch):
+            for old, new in keep_aside(path, *table).items():
+                print(f"{old} holds other work: kept as {new}")
 
 
 def encode(data, state):
@@ -488,25 +505,111 @@ def check_finite(tensors, epoch, step, optimizer):
         )
 
 
-def record_epoch(state, score, model, optimizer):
-    """Take a finished epoch into `state`; :return: whether its score is the best so far"""
+def history_entry(seconds, optimizer, losses, val_loss, result):
+    """What the history notes of an epoch, as plain numbers."""
+    lm_loss, tag_loss = losses
+    entry = dict(seconds=seconds, lr=optimizer.param_groups[0]["lr"])
+    if co_training:
+        entry["lm_loss"] = lm_loss
+    entry.update(tag_loss=tag_loss, val_loss=val_loss)
+    return entry | {name: result[name] for name in HISTORY if name in result}
+
+
+def record_epoch(state, score, model, optimizer, entry):
+    """Take a finished epoch into `state`; epochs_since_best is 0 if its score is the best so far.
+
+    :param entry: as history_entry gives it
+    """
     improved = score > state["best_score"]
     state["epoch"] += 1
     state["best_score"] = max(score, state["best_score"])
     state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
+    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
     state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
     state["rng"] = gather(rng_states())
-    return improved
 
 
-def print_epoch(state, epochs, seconds, losses, val_loss, result):
-    """One line that sums up an epoch; a star marks the best so far."""
-    of_language_models = f"{losses[0]:.3f} (language models) + "
+def save_epoch(state):
+    """Write the checkpoints and the history."""
+    # The best first: after a crash between the two, resuming the last finds the best again.
+    if state["epochs_since_best"] == 0:
+        save_checkpoint(best_file, state)
+    save_checkpoint(last_file, state)
+    save_history(history_file(last_file), state["history"])
+
+
+def print_epoch(state, first_epoch):
+    """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
+    history = state["history"]
+    last, left = history[-1], epochs - state["epoch"]
+    of_language_models = f"{last['lm_loss']:.3f} (language models) + " if "lm_loss" in last else ""
+    each = statistics.mean(entry["seconds"] for entry in history[first_epoch:])
+    at_most = f"; at most {duration(left * each)} left" if left > 0 else ""
+    standing = "the best so far"
+    if state["epochs_since_best"] > 0:
+        waited = f"patience {state['epochs_since_best']} of {patience}"
+        standing = f"best: {best_so_far(state)}, {waited}"
     print(
-        f"epoch {state['epoch']:3} of {epochs}, {seconds:.1f} s: "
-        f"loss {of_language_models * state['settings']['co_training']}{losses[1]:.3f} (tags), "
-        f"validation {val_loss:.3f}; {summary(result)}{' *' * (state['epochs_since_best'] == 0)}"
+        f"epoch {state['epoch']:3} of {epochs}, {last['seconds']:.1f} s: "
+        f"loss {of_language_models}{last['tag_loss']:.3f} (tags), "
+        f"validation {last['val_loss']:.3f}{at_most}\n"
+        f"    {summary(last)}; {standing}"
     )
+
+
+def best_so_far(state):
+    """epoch 4 (macro F1 55.10%)"""
+    epoch = state["epoch"] - state["epochs_since_best"]
+    return f"epoch {epoch} ({criterion.replace('_f1', ' F1')} {state['best_score']:.2%})"
+
+
+def duration(seconds):
+    """48 s, 1 min 36 s or 2 h 5 min"""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+# ------------------------------------------------------------------------------------------------
+# The end of a run
+# ------------------------------------------------------------------------------------------------
+
+
+def finish(model, state, first_epoch, val_set, test_data, decoder):
+    """Say how training ended, and score the best epoch; without training, the checkpoint as it is.
+
+    :return: dict of scores, as main returns it
+    """
+    best = None
+    if state["epoch"] > first_epoch:
+        best = load_if_of_run(best_file, state["run"])
+    if epochs > 0:
+        print_end(state, first_epoch, best is not None)
+    if best is not None:
+        state = best
+        model.load_state_dict(state["model"])
+    print(f"The model of epoch {state['epoch']}:")
+    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
+    if test_data is not None:
+        test_set = encode(test_data, state)
+        report_unknown_tags(test_file, test_set)
+        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
+    return result
+
+
+def print_end(state, first_epoch, best_is_saved):
+    """Why training ended, how long it took, which epoch was best and where everything is."""
+    why = f"epochs = {epochs} is reached"
+    if state["epochs_since_best"] >= patience and state["epoch"] < epochs:
+        why = f"stopped early, no better {criterion} for {state['epochs_since_best']} epochs"
+    seconds = sum(entry["seconds"] for entry in state["history"])
+    print(f"Ended after {state['epoch']} epochs in {duration(seconds)}: {why}")
+    if state["epoch"] == first_epoch:
+        return
+    print(f"Best: {best_so_far(state)}{f', saved in {best_file}' * best_is_saved}")
+    print(f"To resume: {last_file}; losses and scores of every epoch: {history_file(last_file)}")
 
 
 def score_file(model, path, dataset, batch_size, decoder):

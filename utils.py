@@ -9,6 +9,7 @@ In the order in which a run needs them:
     process_group, gather, ...                 -> several processes that train together
     scores                gold and predicted   -> accuracy, macro F1, entity F1
     save_checkpoint, load_checkpoint           -> everything a run is, in one file
+    save_history          its epochs           -> a table of losses and scores, as CSV
 
 The sentence "dunston checks in" is the example throughout.
 """
@@ -17,10 +18,12 @@ import array
 import atexit
 import collections
 import contextlib
+import csv
 import datetime
 import errno
 import functools
 import hashlib
+import io
 import itertools
 import math
 import os
@@ -37,6 +40,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
 CHECKPOINT_FORMAT = 3
+
+
+# What a run notes of every epoch; the language models' loss and the entities' scores may be absent.
+HISTORY = tuple(
+    "epoch seconds lr lm_loss tag_loss val_loss accuracy macro_f1 entity_f1 precision recall "
+    "best".split()
+)
 
 
 class InputError(ValueError):
@@ -694,16 +704,51 @@ def scores(gold, predicted):
 def save_checkpoint(path, state):
     """Write a dict of plain data (numbers, strings, lists, dicts, tensors) to `path`.
 
+    :raises OSError: the file cannot be written; the old one is as it was
+    """
+    _replace(path, "checkpoint", lambda file: torch.save(state, file))
+
+
+def history_file(path):
+    """The name of the table that belongs to a checkpoint: beside it, with its name."""
+    return os.path.splitext(path)[0] + ".csv"
+
+
+@by_first_process
+def save_history(path, history):
+    """Write a row for every epoch as CSV, its columns named after HISTORY.
+
+    The checkpoint holds the same. So where the table cannot be written, because a spreadsheet keeps
+    it open, say, that is no reason to stop: it is said, and the next epoch tries again.
+
+    :param history: list of a dict for every epoch
+    """
+    text = io.StringIO(newline="")
+    columns = [name for name in HISTORY if any(name in entry for entry in history)]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    try:
+        _replace(path, "history", lambda file: file.write(text.getvalue().encode()))
+    except OSError as error:
+        print(f"Warning: {error.filename}: {error.strerror}")
+
+
+def _replace(path, what, write):
+    """Write a file anew.
+
     A crash at any moment leaves either the old file or the new one, both whole: the new one is
     written beside the old, brought to the disk, and then takes the name in one step.
 
+    :param what: what an error calls the file
+    :param write: function that writes to an open file
     :raises OSError: the file cannot be written; the old one is as it was
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as file:
-            torch.save(state, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -712,8 +757,8 @@ def save_checkpoint(path, state):
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        what = f"{cause.strerror}; the checkpoint could not be saved, the one before is as it was"
-        raise OSError(cause.errno, what, str(path)) from error
+        reason = f"{cause.strerror}; the {what} could not be saved, the one before is as it was"
+        raise OSError(cause.errno, reason, str(path)) from error
     finally:
         if os.path.exists(temporary):  # the disk was full, say: leave no half of a file behind
             os.remove(temporary)
@@ -786,7 +831,7 @@ def _wrong_part(state):
     """What a checkpoint lacks, in words, or None: later code relies on these parts."""
     kinds = {
         dict: "settings training model_arguments word_map char_map tag_map model optimizer",
-        list: "rng",
+        list: "history rng",
         int: "epoch epochs_since_best",
         bool: "constrain_tags",
         float: "best_score",
@@ -808,9 +853,25 @@ def _wrong_part(state):
             return f"whose {name} does not number its entries from 0"
         if type(size) is not int or size != len(state[name]):
             return f"whose {name} has {len(state[name]):,} entries where {size_name} is {size!r}"
+    if not _is_history(state["history"], state["epoch"]):
+        return "whose history is not that of its epochs"
     schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
     if (scheme := state.get("scheme", "")) not in (None, *schemes):
         return f"whose tags are not written in scheme {scheme!r}"
+
+
+def _is_history(history, epochs):
+    """Whether a list has a dict for every epoch, with what save_history and print_epoch need."""
+    needed = set(HISTORY) - {"lm_loss", "entity_f1", "precision", "recall"}
+    spans_too = {"entity_f1", "precision", "recall"}
+    return len(history) == epochs and all(
+        isinstance(entry, dict)
+        and needed <= entry.keys() <= set(HISTORY)
+        and len(spans_too & entry.keys()) in (0, 3)
+        and all(type(value) in (int, float) for value in entry.values())
+        and entry["epoch"] == number
+        for number, entry in enumerate(history, 1)
+    )
 
 
 def _numbers_from_0(mapping):
@@ -821,14 +882,24 @@ def _numbers_from_0(mapping):
     )
 
 
-def keep_aside(path):
-    """Keep a file under the first free name of the kind stem.1.pt; :return: that name"""
-    stem, suffix = os.path.splitext(path)
+def keep_aside(*paths):
+    """Keep files that belong together under the first free names of the kind stem.1.pt.
+
+    :return: {path: its new name}, those that exist
+    """
     number = 1
-    while os.path.exists(free := f"{stem}.{number}{suffix}"):
+    while any(map(os.path.exists, free := [_numbered(path, number) for path in paths])):
         number += 1
-    try:
-        os.link(path, free)  # both names, until `path` is written: at no moment is it missing
-    except OSError:  # not on every file system
-        os.rename(path, free)
-    return free
+    kept = {path: name for path, name in zip(paths, free, strict=True) if os.path.exists(path)}
+    for path, name in kept.items():
+        try:
+            os.link(path, name)  # both names, until `path` is written: at no moment is it missing
+        except OSError:  # not on every file system
+            os.rename(path, name)
+    return kept
+
+
+def _numbered(path, number):
+    """stem.1.pt"""
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}.{number}{suffix}"

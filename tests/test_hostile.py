@@ -250,7 +250,7 @@ def test_a_file_that_unpacks_to_more_than_it_is(tmp_path):
 
 PARTS = (
     "settings model_arguments word_map char_map tag_map model optimizer rng run "
-    "epoch epochs_since_best best_score constrain_tags training"
+    "epoch epochs_since_best best_score constrain_tags training history"
 ).split()
 
 
@@ -293,6 +293,13 @@ UNFIT = {
     "text for a number": (lambda s: s["model_arguments"].update(char_rnn_dim="6"), "no model of"),
     "absurd size": (lambda s: s["model_arguments"].update(char_rnn_dim=10**7), "found (24, 5)"),
     "zero size": (lambda s: s["model_arguments"].update(word_emb_dim=0), "no model of"),
+    "no history": (nothing_of("history"), "history is not that of its epochs"),
+    "history of another epoch": (lambda s: s["history"][0].update(epoch=2), "history is not that"),
+    "history of no kind": (lambda s: s.update(history=[1]), "history is not that"),
+    "history without a score": (lambda s: s["history"][0].pop("accuracy"), "history is not that"),
+    "history with half a score": (lambda s: s["history"][0].pop("recall"), "history is not that"),
+    "text in the history": (lambda s: s["history"][0].update(lr="=1+1"), "history is not that"),
+    "more in the history": (lambda s: s["history"][0].update(a=1), "history is not that"),
     "no weights": (nothing_of("model"), "found None"),
     "weights of another model": (lambda s: s["model"].update(x=torch.ones(1)), "x: expected None"),
     "weights of no kind": (
