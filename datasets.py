@@ -5,13 +5,14 @@ like length together, and `collate` pads them to the longest of their batch. So 
 on pads, and memory grows with the text, not with sentences x longest sentence.
 """
 
+import itertools
 from typing import NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from utils import create_input_tensors
+from utils import create_input_tensors, processes, rank
 
 
 class Batch(NamedTuple):
@@ -66,12 +67,18 @@ class WCDataset(Dataset):
         return torch.tensor([sum(map(len, words)) + len(words) + 1 for words in self.words])
 
 
+# What a process computes that has no share in a batch: a sentence without words, whose tags are
+# not known. It counts in no loss, and its gradient is 0.
+NO_SENTENCE = tuple(torch.tensor(values) for values in ([0], [0], [0], [0], [0], [-1], 1, 1))
+
+
 def collate(sentences):
     """Pad encoded sentences to the longest of them.
 
-    :param sentences: list of N items of a WCDataset
+    :param sentences: list of N items of a WCDataset; if it is empty, NO_SENTENCE stands for it
     :return: Batch
     """
+    sentences = sentences or [NO_SENTENCE]
     *sequences, word_lengths, char_lengths = zip(*sentences, strict=True)
     return Batch(
         *(pad_sequence(sequence, batch_first=True) for sequence in sequences),
@@ -100,14 +107,19 @@ class LengthBatchSampler(Sampler):
     :param shuffle: False gives all sentences sorted by length, the same in every epoch
     :param pool_batches: a pool's size, in batches: with 10, a seventh more is computed than without
         pads; with 100, hardly any more, but batches so alike took longer to learn from
+    :param share: (number of this process, number of processes). Shuffled batches are trained on:
+        all processes take a step together, each on its share of the batch, every other sentence
+        with two processes, so that shares are as long as one another. It may be empty. Batches
+        in order are scored, and nobody waits for another: each process takes every other batch
     """
 
-    def __init__(self, lengths, batch_size, shuffle, seed=0, pool_batches=10):
+    def __init__(self, lengths, batch_size, shuffle, seed=0, pool_batches=10, share=(0, 1)):
         self.lengths = lengths
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.pool_batches = pool_batches
+        self.rank, self.processes = share
         self.epoch = 0
 
     def set_epoch(self, epoch):
@@ -115,13 +127,19 @@ class LengthBatchSampler(Sampler):
         self.epoch = epoch
 
     def __len__(self):
-        return -(-len(self.lengths) // self.batch_size)
+        batches = -(-len(self.lengths) // self.batch_size)
+        return batches if self.shuffle else len(range(self.rank, batches, self.processes))
 
     def __iter__(self):
-        if not self.shuffle:
+        if self.shuffle:
+            yield from (batch[self.rank :: self.processes] for batch in self.shuffled())
+        else:
             order = self.lengths.argsort(stable=True)
-            yield from (batch.tolist() for batch in order.split(self.batch_size))
-            return
+            batches = (batch.tolist() for batch in order.split(self.batch_size))
+            yield from itertools.islice(batches, self.rank, None, self.processes)
+
+    def shuffled(self):
+        """Iterator over the batches of all processes together, each a list of sentences."""
         generator = torch.Generator().manual_seed((self.seed << 24) + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
         batches = []
@@ -131,9 +149,14 @@ class LengthBatchSampler(Sampler):
             yield batches[i].tolist()
 
 
-def data_loader(dataset, batch_size, shuffle, seed=0):
-    """A DataLoader of Batches; its `batch_sampler` tells which sentences stand in which batch."""
-    sampler = LengthBatchSampler(dataset.char_lengths(), batch_size, shuffle, seed)
+def data_loader(dataset, batch_size, shuffle, seed=0, shared=False):
+    """A DataLoader of Batches; its `batch_sampler` tells which sentences stand in which batch.
+
+    :param shared: give this process's share of them, where several train together
+    """
+    share = (rank(), processes()) if shared else (0, 1)
+    lengths = dataset.char_lengths()
+    sampler = LengthBatchSampler(lengths, batch_size, shuffle, seed, share=share)
     # Pinned memory lets Batch.to copy to the GPU while the GPU computes.
     pin_memory = torch.cuda.is_available()
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, pin_memory=pin_memory)

@@ -26,6 +26,7 @@ The checkpoint is all that is needed: it holds the vocabularies as well as the n
 import argparse
 import collections
 import functools
+import itertools
 import math
 import os
 import re
@@ -45,6 +46,7 @@ from utils import (
     column_sentences,
     decoded_lines,
     default_device,
+    gather,
     load_checkpoint,
     may_follow,
     open_with_bar,
@@ -172,18 +174,19 @@ def step_penalty(tag_map, scheme):
 
 
 @torch.inference_mode()
-def scored_batches(model, dataset, batch_size, description=None):
+def scored_batches(model, dataset, batch_size, description=None, shared=False):
     """Score the sentences of a data set, those of like length together.
 
     :param model: LM_LSTM_CRF, on the device where it shall run
     :param dataset: WCDataset
     :param description: shown before a progress bar; None shows no bar
+    :param shared: only this process's share of the batches, where several train together
     :return: iterator over (positions of the sentences in the data set, Batch on the model's
         device, CRF scores, the bar)
     """
     model.eval()
     device = next(model.parameters()).device
-    loader = data_loader(dataset, batch_size, shuffle=False)
+    loader = data_loader(dataset, batch_size, shuffle=False, shared=shared)
     hidden = True if description is None else None  # None: unless stderr is a terminal
     bar = tqdm(loader, desc=description, disable=hidden, leave=False, mininterval=0.5)
     for sentences, batch in zip(loader.batch_sampler, bar, strict=True):
@@ -192,26 +195,32 @@ def scored_batches(model, dataset, batch_size, description=None):
         yield sentences, batch, scores, bar
 
 
-def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=None):
+def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=None, shared=False):
     """Tag the sentences of a data set.
 
     :param model, dataset, batch_size, description: as in scored_batches
+    :param shared: share the work out, where several processes train together; all get the result
     :param decoder: ViterbiDecoder
     :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
     :return: list of a list of tags for every sentence, in the data set's order; the mean loss per
         sentence, or None
     """
     tag_names = {index: tag for tag, index in dataset.tag_map.items()}
-    predicted, total_loss = [None] * len(dataset), 0.0
-    for sentences, batch, scores, bar in scored_batches(model, dataset, batch_size, description):
+    found, total_loss = [], 0.0
+    batches = scored_batches(model, dataset, batch_size, description, shared)
+    for sentences, batch, scores, bar in batches:
         paths = decoder.decode(scores, batch.word_lengths)
-        for sentence, path in zip(sentences, paths, strict=True):
-            predicted[sentence] = [tag_names[tag] for tag in path]
+        found += zip(sentences, paths, strict=True)
         if viterbi_loss is not None:
             loss = viterbi_loss(scores, batch.tags, batch.word_lengths).item()
             bar.set_postfix(loss=f"{loss:.3f}")
             total_loss += loss * len(sentences)
-    return predicted, None if viterbi_loss is None else total_loss / len(dataset)
+    shares = gather((found, total_loss)) if shared else [(found, total_loss)]
+    predicted = [None] * len(dataset)
+    for sentence, path in itertools.chain.from_iterable(of_share for of_share, _ in shares):
+        predicted[sentence] = [tag_names[tag] for tag in path]
+    mean_loss = sum(loss for _, loss in shares) / len(dataset)
+    return predicted, None if viterbi_loss is None else mean_loss
 
 
 def restore_model(state, path="the checkpoint"):

@@ -21,7 +21,15 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from utils import END, START, UNK, InputError, random_embeddings
+from utils import (
+    END,
+    START,
+    UNK,
+    InputError,
+    mean_of_processes,
+    processes,
+    random_embeddings,
+)
 
 
 class Dropout(nn.Dropout):
@@ -310,6 +318,20 @@ class LM_LSTM_CRF(nn.Module):
         return self.dropout(take(states, markers))
 
 
+def shared_count(count):
+    """What a process divides its sum of losses by: its part of what all processes count together.
+
+    The gradients of the processes are averaged. So that their average is the gradient of the mean
+    over all sentences, each process divides not by its own count but by the mean of all counts:
+
+        1/2 (sum_1 / n + sum_2 / n) = (sum_1 + sum_2) / (count_1 + count_2),  n = mean count
+
+    :param count: () integer tensor, in one process its own count
+    :return: ()
+    """
+    return mean_of_processes(count).clamp(min=1 / processes())  # if all are 0, so are the sums
+
+
 class LanguageModelLoss(nn.Module):
     """Mean cross-entropy per predicted word: the forward model's plus the backward model's.
 
@@ -332,7 +354,8 @@ class LanguageModelLoss(nn.Module):
         """
         :param forward_scores, backward_scores: (N, L, V), or None without language models
         :param batch: Batch
-        :return: the sum of the two means, (); 0 without language models
+        :return: the sum of the two means, (); 0 without language models. Of several processes,
+            the mean of what all return is that of all their words; see shared_count
         """
         if forward_scores is None:
             return torch.zeros((), device=batch.words.device)
@@ -346,7 +369,7 @@ class LanguageModelLoss(nn.Module):
         return sum(
             F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
             for scores, targets in ((forward_scores, following), (backward_scores, preceding))
-        ) / at_word.sum().clamp(min=1)
+        ) / shared_count(at_word.sum())
 
 
 def word_penalty(tag_map):
@@ -372,19 +395,22 @@ class ViterbiLoss(nn.Module):
         self.start, self.end = tag_map[START], tag_map[END]
         self.register_buffer("word_penalty", word_penalty(tag_map), persistent=False)
 
-    def forward(self, scores, targets, lengths):
+    def forward(self, scores, targets, lengths, shared=False):
         """
         :param scores: (N, L, m, m), as CRF gives them
         :param targets: (N, L) indices of the gold tags in the unrolled scores,
             previous tag * m + current tag. A sentence with a target below 0 has a tag that the
             model does not know; it is left out
         :param lengths: (N) words of each sentence, <end> included
+        :param shared: these are one process's share of a batch: the mean of what all processes
+            return is that of all their sentences; see shared_count
         :return: mean over the sentences, ()
         """
         within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
         known = ((targets >= 0) | ~within).all(1)
         losses = NegativeLogLikelihood.apply(scores, targets.clamp(min=0), within, lengths, self)
-        return losses.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+        count = shared_count(known.sum()) if shared else known.sum().clamp(min=1)
+        return losses.masked_fill(~known, 0).sum() / count
 
     def forward_algorithm(self, scores):
         """Log of the sum of exp(score) over all valid paths to each tag at each word.

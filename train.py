@@ -1,6 +1,7 @@
 """Train an LM-LSTM-CRF tagger, resume its training, or score a checkpoint.
 
     python train.py
+    torchrun --nproc_per_node=2 train.py     with two GPUs, or two processes on a CPU
 
 Set the constants below first, or leave them: as they are, they train a tagger of named entities
 on the sample corpus. A notebook can set them too:
@@ -15,8 +16,10 @@ trained together, by summing their losses.
 
 import collections
 import functools
+import hashlib
 import math
 import os
+import statistics
 import time
 
 import torch
@@ -29,21 +32,31 @@ from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
 from utils import (
     CHECKPOINT_FORMAT,
     END,
+    HISTORY,
     START,
     InputError,
     are_spans,
+    by_first_process,
     check_can_save,
     convert_scheme,
     create_maps,
     default_device,
     detect_scheme,
     fingerprint,
+    gather,
+    history_file,
     keep_aside,
     load_checkpoint,
     load_embeddings,
+    mean_of_processes,
+    process_group,
+    processes,
+    rank,
     read_words_tags,
+    replicated,
     run_script,
     save_checkpoint,
+    save_history,
     scores,
     visible,
 )
@@ -85,8 +98,8 @@ fine_tune_word_embeddings = False  # with emb_file: to move the vectors of the w
 # parts them from all others. Without emb_file, embeddings are always trained
 
 # Training ----------------------------------------------------------------------------------------
-batch_size = 10  # sentences
-eval_batch_size = 32  # sentences; changes speed and memory, no score
+batch_size = 10  # sentences of one step, those of all processes together
+eval_batch_size = 32  # sentences of one process; changes speed and memory, no score
 lr = 0.015  # paper's value, for SGD with momentum ...
 lr_decay = 0.05  # ... in epoch e, counted from 0, it is lr / (1 + lr_decay * e)
 momentum = 0.9  # paper's value
@@ -99,10 +112,12 @@ seed = 1
 
 # Checkpoint --------------------------------------------------------------------------------------
 checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
-last_file = "last_checkpoint.pt"  # written after every epoch; resume from it
+last_file = "last_checkpoint.pt"  # written after every epoch; resume from it. Beside it, as .csv,
+# stand the losses and scores of every epoch
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
 
 
+@process_group()
 def main():
     """Train as the constants say, then score the best epoch on the test data.
 
@@ -111,83 +126,75 @@ def main():
     """
     torch.manual_seed(seed)
     device = default_device()
-    print(f"Running on {device} with PyTorch {torch.__version__}")
+    in_processes = f", in {processes()} processes" * (processes() > 1)
+    print(f"Running on {device.type} with PyTorch {torch.__version__}{in_processes}")
 
-    # The data, all of it now: what is wrong with the test file shall not come out after hours.
-    columns = word_column, tag_column, tag_scheme
-    train_data = read(train_file, *columns) if epochs > 0 else ([], [])
-    val_data = read(val_file, *columns)
-    test_data = None if test_file is None else read(test_file, *columns)
-
-    # The model: a new one, or the checkpoint's.
-    if checkpoint is not None:
-        state, model = resume_run(checkpoint, model_settings(), dropout)
-    elif epochs > 0:
-        state, model = new_run(*train_data, emb_file, model_settings())
-    else:
-        raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
+    # The data, the model and where its training stands.
+    train_data, val_data, test_data = read_data()
+    state, model = start_run(train_data)
     model.to(device)
     train_set, val_set = encode(train_data, state), encode(val_data, state)
-    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed)
     report_unknown_tags(train_file, train_set)
     report_unknown_tags(val_file, val_set)
     check_criterion(criterion, val_set)
+    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed, shared=True)
 
-    # What is minimised, and how.
+    # What is minimised, and how; what is decoded.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, fused=True)
     if checkpoint is not None:
-        resume_training(checkpoint, state, optimizer)
+        resume_momentum(checkpoint, state, optimizer)
+    set_rng_states(checkpoint, state["rng"], seed, state["epoch"])
     if epochs > 0:
         note_changes(state, training_settings(train_data, val_data))
-        check_can_save(best_file)
-        check_can_save(last_file)
-
+        check_files()
     state["constrain_tags"] = constrain_tags
     decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
+
+    replica = replicated(model)
     first_epoch = state["epoch"]
     for epoch in range(first_epoch, epochs):
         if state["epochs_since_best"] >= patience:
-            print(f"Stopped early: no better {criterion} for {state['epochs_since_best']} epochs")
             break
         begin = time.perf_counter()
         for group in optimizer.param_groups:
             group.update(lr=lr / (1 + lr_decay * epoch), momentum=momentum)
         train_loader.batch_sampler.set_epoch(epoch)
         losses = train_epoch(
-            model, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
+            replica, train_loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch
         )
+        title = f"Epoch {epoch + 1}, validation"
         predicted, val_loss = predict(
-            model, val_set, eval_batch_size, decoder, viterbi_loss, f"Epoch {epoch + 1}, validation"
+            model, val_set, eval_batch_size, decoder, viterbi_loss, title, shared=True
         )
         result = scores(val_set.tags, predicted)
 
-        improved = record_epoch(state, result.get(criterion, 0.0), model, optimizer)
+        entry = history_entry(time.perf_counter() - begin, optimizer, losses, val_loss, result)
+        record_epoch(state, result.get(criterion, 0.0), model, optimizer, entry)
         if epoch == first_epoch:
-            keep_other_runs((best_file, last_file), state["run"], first_epoch)
-        # The best first: after a crash between the two, resuming the last finds the best again.
-        for path in [best_file, last_file] if improved else [last_file]:
-            save_checkpoint(path, state)
-        print_epoch(state, epochs, time.perf_counter() - begin, losses, val_loss, result)
+            keep_other_runs(state["run"], first_epoch)
+        save_epoch(state)
+        print_epoch(state, first_epoch)
 
-    # The best epoch, or the checkpoint as it is if no epoch was trained.
-    if state["epoch"] > first_epoch and is_of_run(best_file, state["run"]):
-        state = load_checkpoint(best_file)
-        model.load_state_dict(state["model"])
-    print(f"The model of epoch {state['epoch']}:")
-    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
-    if test_data is not None:
-        test_set = encode(test_data, state)
-        report_unknown_tags(test_file, test_set)
-        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
-    return result
+    return finish(model, state, first_epoch, val_set, test_data, decoder)
 
 
 # ------------------------------------------------------------------------------------------------
 # Setting up a run
 # ------------------------------------------------------------------------------------------------
+
+
+def read_data():
+    """The words and tags of the three files; None for a test file that is not given.
+
+    All are read before training: what is wrong with the test file shall not come out after hours.
+    """
+    columns = word_column, tag_column, tag_scheme
+    train_data = read(train_file, *columns) if epochs > 0 else ([], [])
+    val_data = read(val_file, *columns)
+    return train_data, val_data, None if test_file is None else read(test_file, *columns)
 
 
 def read(path, word_column, tag_column, tag_scheme):
@@ -245,6 +252,7 @@ def training_settings(train_data, val_data):
         val_file=fingerprint(*val_data),
         dropout=dropout,
         batch_size=batch_size,
+        processes=processes(),
         lr=lr,
         lr_decay=lr_decay,
         momentum=momentum,
@@ -253,6 +261,15 @@ def training_settings(train_data, val_data):
         criterion=criterion,
         seed=seed,
     )
+
+
+def start_run(train_data):
+    """The state and the model of a new run, or of the checkpoint."""
+    if checkpoint is not None:
+        return resume_run(checkpoint, model_settings(), dropout)
+    if epochs == 0:
+        raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
+    return new_run(*train_data, emb_file, model_settings())
 
 
 def new_run(words, tags, emb_file, settings):
@@ -287,7 +304,7 @@ def new_run(words, tags, emb_file, settings):
     )
     state = dict(
         format=CHECKPOINT_FORMAT,
-        run=os.urandom(16).hex(),  # tells this run's files from another's
+        run=gather(os.urandom(16).hex())[0],  # tells this run's files from another's
         settings=settings,
         model_arguments=model_arguments,
         word_map=word_map,
@@ -297,7 +314,9 @@ def new_run(words, tags, emb_file, settings):
         epoch=0,  # how many are finished
         best_score=-1.0,
         epochs_since_best=0,
+        history=[],  # of every epoch, what HISTORY in utils.py names
         training={},
+        rng=[rng_states()],
     )
     return state, model
 
@@ -321,8 +340,8 @@ def resume_run(path, settings, dropout):
     return state, model
 
 
-def resume_training(path, state, optimizer):
-    """Put momentum and random numbers where they stood.
+def resume_momentum(path, state, optimizer):
+    """Put momentum where it stood.
 
     :raises InputError: the checkpoint's are not of this model
     """
@@ -333,8 +352,35 @@ def resume_training(path, state, optimizer):
         for parameter, kept in optimizer.state.items():
             if kept["momentum_buffer"].shape != parameter.shape:
                 raise ValueError("the momentum has another size than the parameter")
-        set_rng_states(state["rng"])
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
+
+
+def rng_states():
+    """Where this process's random number generators stand: dropout draws from them."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_rng_states(path, states, seed, epoch):
+    """Put the random number generators where they stood.
+
+    With another number of processes than then, each process begins with numbers of its own.
+
+    :param path: where the states come from
+    :param states: what rng_states gave in each process
+    :raises InputError: they are no such states
+    """
+    if len(states) != processes():
+        digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:4], "big"))
+        return
+    try:
+        own = states[rank()]
+        torch.set_rng_state(own["cpu"])
+        if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(own["cuda"])
+    except (KeyError, RuntimeError, TypeError) as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
 
 
@@ -352,20 +398,35 @@ def note_changes(state, training):
     state["training"] = training
 
 
-def is_of_run(path, run, epoch=math.inf):
-    """Whether `path` is a checkpoint of this run, and not from after `epoch`."""
+def check_files():
+    """Find out before hours of work whether all files can be written.
+
+    :raises OSError: one cannot
+    :raises InputError: the history would have a checkpoint's name
+    """
+    table = history_file(last_file)
+    if table in (best_file, last_file):
+        raise InputError(f"expected checkpoints with other names than the history's, found {table}")
+    for path in (best_file, last_file, table):
+        check_can_save(path)
+
+
+def load_if_of_run(path, run, epoch=math.inf):
+    """The checkpoint at `path`, if it is of this run and not from after `epoch`; else None."""
     try:
         state = load_checkpoint(path)
     except (InputError, OSError):
-        return False
-    return state["run"] == run and state["epoch"] <= epoch
+        return None
+    return state if state["run"] == run and state["epoch"] <= epoch else None
 
 
-def keep_other_runs(paths, run, epoch):
+@by_first_process
+def keep_other_runs(run, epoch):
     """Rename the files that this run did not write, or that are ahead of where it resumed."""
-    for path in paths:
-        if os.path.exists(path) and not is_of_run(path, run, epoch):
-            print(f"{path} holds other work: kept as {keep_aside(path)}")
+    for path, *table in ([best_file], [last_file, history_file(last_file)]):
+        if not load_if_of_run(path, run, epoch):
+            for old, new in keep_aside(path, *table).items():
+                print(f"{old} holds other work: kept as {new}")
 
 
 def encode(data, state):
@@ -401,7 +462,7 @@ def report_unknown_tags(path, dataset):
 def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoch):
     """Train on every sentence once; `epoch`, counted from 0, is shown before the bar.
 
-    :return: mean language model loss and mean Viterbi loss
+    :return: mean language model loss and mean Viterbi loss, those of all processes
     """
     model.train()
     device = next(model.parameters()).device
@@ -414,7 +475,7 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
         batch = batch.to(device)
         crf_scores, forward_lm_scores, backward_lm_scores = model(batch)
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
-        crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
+        crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths, shared=True)
 
         optimizer.zero_grad()
         (lm + crf).backward()
@@ -422,11 +483,13 @@ def train_epoch(model, loader, optimizer, lm_loss, viterbi_loss, grad_clip, epoc
             nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
         optimizer.step()
 
-        totals += torch.stack((lm, crf)).detach() * len(batch.words)
-        sentences += len(batch.words)
+        weight = mean_of_processes((batch.word_lengths > 1).sum())  # sentences, but NO_SENTENCE
+        totals += torch.stack((lm, crf)).detach() * weight
+        sentences += weight
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
-            check_finite([totals], epoch, step, optimizer)
-            lm_mean, crf_mean = (totals / sentences).tolist()
+            means = mean_of_processes(totals / sentences)
+            check_finite([means], epoch, step, optimizer)
+            lm_mean, crf_mean = means.tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
     check_finite(model.parameters(), epoch, step, optimizer)
     return lm_mean, crf_mean
@@ -442,29 +505,116 @@ def check_finite(tensors, epoch, step, optimizer):
         )
 
 
-def record_epoch(state, score, model, optimizer):
-    """Take a finished epoch into `state`; :return: whether its score is the best so far"""
+def history_entry(seconds, optimizer, losses, val_loss, result):
+    """What the history notes of an epoch, as plain numbers."""
+    lm_loss, tag_loss = losses
+    entry = dict(seconds=seconds, lr=optimizer.param_groups[0]["lr"])
+    if co_training:
+        entry["lm_loss"] = lm_loss
+    entry.update(tag_loss=tag_loss, val_loss=val_loss)
+    return entry | {name: result[name] for name in HISTORY if name in result}
+
+
+def record_epoch(state, score, model, optimizer, entry):
+    """Take a finished epoch into `state`; epochs_since_best is 0 if its score is the best so far.
+
+    :param entry: as history_entry gives it
+    """
     improved = score > state["best_score"]
     state["epoch"] += 1
     state["best_score"] = max(score, state["best_score"])
     state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), rng=rng_states())
-    return improved
+    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
+    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
+    state["rng"] = gather(rng_states())
 
 
-def print_epoch(state, epochs, seconds, losses, val_loss, result):
-    """One line that sums up an epoch; a star marks the best so far."""
-    of_language_models = f"{losses[0]:.3f} (language models) + "
+def save_epoch(state):
+    """Write the checkpoints and the history."""
+    # The best first: after a crash between the two, resuming the last finds the best again.
+    if state["epochs_since_best"] == 0:
+        save_checkpoint(best_file, state)
+    save_checkpoint(last_file, state)
+    save_history(history_file(last_file), state["history"])
+
+
+def print_epoch(state, first_epoch):
+    """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
+    history = state["history"]
+    last, left = history[-1], epochs - state["epoch"]
+    of_language_models = f"{last['lm_loss']:.3f} (language models) + " if "lm_loss" in last else ""
+    each = statistics.mean(entry["seconds"] for entry in history[first_epoch:])
+    at_most = f"; at most {duration(left * each)} left" if left > 0 else ""
+    standing = "the best so far"
+    if state["epochs_since_best"] > 0:
+        waited = f"patience {state['epochs_since_best']} of {patience}"
+        standing = f"best: {best_so_far(state)}, {waited}"
     print(
-        f"epoch {state['epoch']:3} of {epochs}, {seconds:.1f} s: "
-        f"loss {of_language_models * state['settings']['co_training']}{losses[1]:.3f} (tags), "
-        f"validation {val_loss:.3f}; {summary(result)}{' *' * (state['epochs_since_best'] == 0)}"
+        f"epoch {state['epoch']:3} of {epochs}, {last['seconds']:.1f} s: "
+        f"loss {of_language_models}{last['tag_loss']:.3f} (tags), "
+        f"validation {last['val_loss']:.3f}{at_most}\n"
+        f"    {summary(last)}; {standing}"
     )
+
+
+def best_so_far(state):
+    """epoch 4 (macro F1 55.10%)"""
+    epoch = state["epoch"] - state["epochs_since_best"]
+    return f"epoch {epoch} ({criterion.replace('_f1', ' F1')} {state['best_score']:.2%})"
+
+
+def duration(seconds):
+    """48 s, 1 min 36 s or 2 h 5 min"""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+# ------------------------------------------------------------------------------------------------
+# The end of a run
+# ------------------------------------------------------------------------------------------------
+
+
+def finish(model, state, first_epoch, val_set, test_data, decoder):
+    """Say how training ended, and score the best epoch; without training, the checkpoint as it is.
+
+    :return: dict of scores, as main returns it
+    """
+    best = None
+    if state["epoch"] > first_epoch:
+        best = load_if_of_run(best_file, state["run"])
+    if epochs > 0:
+        print_end(state, first_epoch, best is not None)
+    if best is not None:
+        state = best
+        model.load_state_dict(state["model"])
+    print(f"The model of epoch {state['epoch']}:")
+    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
+    if test_data is not None:
+        test_set = encode(test_data, state)
+        report_unknown_tags(test_file, test_set)
+        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
+    return result
+
+
+def print_end(state, first_epoch, best_is_saved):
+    """Why training ended, how long it took, which epoch was best and where everything is."""
+    why = f"epochs = {epochs} is reached"
+    if state["epochs_since_best"] >= patience and state["epoch"] < epochs:
+        why = f"stopped early, no better {criterion} for {state['epochs_since_best']} epochs"
+    seconds = sum(entry["seconds"] for entry in state["history"])
+    print(f"Ended after {state['epoch']} epochs in {duration(seconds)}: {why}")
+    if state["epoch"] == first_epoch:
+        return
+    print(f"Best: {best_so_far(state)}{f', saved in {best_file}' * best_is_saved}")
+    print(f"To resume: {last_file}; losses and scores of every epoch: {history_file(last_file)}")
 
 
 def score_file(model, path, dataset, batch_size, decoder):
     """Print how well the model tags a file; :return: dict of scores"""
-    predicted, _ = predict(model, dataset, batch_size, decoder, description=path)
+    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
     result = scores(dataset.tags, predicted)
     print(f"{path}: {summary(result)}")
     for kind, of_kind in result.get("types", {}).items():
@@ -485,19 +635,6 @@ def summary(result):
             f"recall {result['recall']:.2%})"
         )
     return line
-
-
-def rng_states():
-    """Where the random number generators stand: dropout draws from them."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def set_rng_states(states):
-    """Put the random number generators where they stood."""
-    torch.set_rng_state(states["cpu"])
-    if torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])
 
 
 def last_saved():

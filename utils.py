@@ -6,16 +6,22 @@ In the order in which a run needs them:
     create_maps           words and tags       -> word_map, char_map, tag_map
     load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
     create_input_tensors  one sentence         -> the model's eight inputs
+    process_group, gather, ...                 -> several processes that train together
     scores                gold and predicted   -> accuracy, macro F1, entity F1
     save_checkpoint, load_checkpoint           -> everything a run is, in one file
+    save_history          its epochs           -> a table of losses and scores, as CSV
 
 The sentence "dunston checks in" is the example throughout.
 """
 
 import array
+import atexit
 import collections
 import contextlib
+import csv
+import datetime
 import errno
+import functools
 import gzip
 import hashlib
 import io
@@ -26,14 +32,23 @@ import pickle
 import re
 import stat
 import sys
+import time
 import warnings
 import zipfile
 
 import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
+
+# What a run notes of every epoch; the language models' loss and the entities' scores may be absent.
+HISTORY = tuple(
+    "epoch seconds lr lm_loss tag_loss val_loss accuracy macro_f1 entity_f1 precision recall "
+    "best".split()
+)
 
 
 class InputError(ValueError):
@@ -78,8 +93,10 @@ def visible(text):
 
 
 def default_device():
-    """CUDA when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """CUDA when there is one, else the CPU; of several processes, each has a GPU of its own."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) if processes() > 1 else None)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -554,6 +571,132 @@ def random_embeddings(vocab_size, dim):
 
 
 # ------------------------------------------------------------------------------------------------
+# Several processes
+# ------------------------------------------------------------------------------------------------
+
+# torchrun starts them alike, and each has a number, its rank. All read the same files, build the
+# same model and take every step together; they differ only in the sentences that they compute and
+# in the random numbers that they draw. Losses, gradients and tags are brought together, so that
+# all come to the same decisions. Without torchrun there is one process, and nothing of this acts.
+
+
+@contextlib.contextmanager
+def process_group():
+    """Join the other processes that torchrun started; without torchrun, do nothing.
+
+    Only the first process is heard: what the others print is dropped, and they have no bars. An
+    error in any of them ends all, and the first that fails is the only one to say why.
+
+    :raises InputError: there are fewer GPUs than processes, or another process was killed
+    """
+    given = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not given or os.environ["WORLD_SIZE"] == "1" or not dist.is_available():
+        yield
+        return
+    store, number, count = next(dist.rendezvous("env://"))
+    try:
+        dist.init_process_group(_backend(), store=store, rank=number, world_size=count)
+        with contextlib.ExitStack() as stack:
+            if number > 0:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield
+    except BaseException as error:
+        if not _first_to_fail(store):
+            raise SystemExit(1) from None
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise InputError("another process was killed, so this one cannot go on") from None
+        raise
+    # A thread of gloo's may still hold the last tensors, and wait for Python's lock to let them go.
+    # PyTorch 2.4 would end the group with that lock held, and wait for the thread for ever.
+    time.sleep(0.1)
+    dist.destroy_process_group()  # not after an error: the others would fail before it is reported
+
+
+def _backend():
+    """How the processes talk: NCCL for what is on a GPU, gloo for all else.
+
+    :raises InputError: there are fewer GPUs than processes
+    """
+    if not torch.cuda.is_available():
+        return "gloo"
+    here, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if here >= gpus:
+        raise InputError(
+            f"torchrun: expected one process for each GPU, at most {gpus} on this computer, "
+            f"found process number {here + 1}"
+        )
+    torch.cuda.set_device(here)
+    return "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo"
+
+
+def _first_to_fail(store):
+    """Whether no other process failed before. If one did, wait until it has said why, so that
+    torchrun, which ends all processes when one has ended, lets it finish."""
+    try:
+        if store.add("failed", 1) == 1:
+            atexit.register(store.set, "reported", "")
+            return True
+        store.wait(["reported"], datetime.timedelta(seconds=10))
+    except RuntimeError:  # the store went with torchrun, or the other does not end
+        pass
+    return False
+
+
+def processes():
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank():
+    """The number of this process, counted from 0."""
+    return dist.get_rank() if processes() > 1 else 0
+
+
+def replicated(model):
+    """The model, to be trained: with several processes, backward averages its gradients over all.
+
+    Its parameters stay the model's own, and so do their names in `model.state_dict()`.
+    """
+    return DistributedDataParallel(model) if processes() > 1 else model
+
+
+def mean_of_processes(tensor):
+    """The mean of a tensor over all processes, without gradient; all must ask for it."""
+    if processes() == 1:
+        return tensor
+    total = tensor.detach().clone()
+    dist.all_reduce(total)
+    return total / processes()
+
+
+def gather(value):
+    """[the value of the first process, of the second, ...], in each; all must ask for it."""
+    if processes() == 1:
+        return [value]
+    values = [None] * processes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch 2.4, at its own unpickling
+        dist.all_gather_object(values, value)
+    return values
+
+
+def by_first_process(function):
+    """Let the first process alone run a function, one that writes files, say.
+
+    The others wait for it, and all get what it returned. The function itself must not need the
+    others: they would not answer.
+    """
+
+    @functools.wraps(function)
+    def run(*arguments):
+        return gather(function(*arguments) if rank() == 0 else None)[0]
+
+    return run
+
+
+# ------------------------------------------------------------------------------------------------
 # Scores, always counted over the whole corpus
 # ------------------------------------------------------------------------------------------------
 
@@ -727,19 +870,55 @@ def scores(gold, predicted):
 # ------------------------------------------------------------------------------------------------
 
 
+@by_first_process
 def save_checkpoint(path, state):
     """Write a dict of plain data (numbers, strings, lists, dicts, tensors) to `path`.
+
+    :raises OSError: the file cannot be written; the old one is as it was
+    """
+    _replace(path, "checkpoint", lambda file: torch.save(state, file))
+
+
+def history_file(path):
+    """The name of the table that belongs to a checkpoint: beside it, with its name."""
+    return os.path.splitext(path)[0] + ".csv"
+
+
+@by_first_process
+def save_history(path, history):
+    """Write a row for every epoch as CSV, its columns named after HISTORY.
+
+    The checkpoint holds the same. So where the table cannot be written, because a spreadsheet keeps
+    it open, say, that is no reason to stop: it is said, and the next epoch tries again.
+
+    :param history: list of a dict for every epoch
+    """
+    text = io.StringIO(newline="")
+    columns = [name for name in HISTORY if any(name in entry for entry in history)]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    try:
+        _replace(path, "history", lambda file: file.write(text.getvalue().encode()))
+    except OSError as error:
+        print(f"Warning: {error.filename}: {error.strerror}")
+
+
+def _replace(path, what, write):
+    """Write a file anew.
 
     A crash at any moment leaves either the old file or the new one, both whole: the new one is
     written beside the old, brought to the disk, and then takes the name in one step.
 
+    :param what: what an error calls the file
+    :param write: function that writes to an open file
     :raises OSError: the file cannot be written; the old one is as it was
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as file:
-            torch.save(state, file)
+            write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -748,13 +927,14 @@ def save_checkpoint(path, state):
         cause = error if isinstance(error, OSError) else error.__context__
         if not isinstance(cause, OSError):
             raise
-        what = f"{cause.strerror}; the checkpoint could not be saved, the one before is as it was"
-        raise OSError(cause.errno, what, str(path)) from error
+        reason = f"{cause.strerror}; the {what} could not be saved, the one before is as it was"
+        raise OSError(cause.errno, reason, str(path)) from error
     finally:
         if os.path.exists(temporary):  # the disk was full, say: leave no half of a file behind
             os.remove(temporary)
 
 
+@by_first_process
 def check_can_save(path):
     """Find out before hours of work whether save_checkpoint can write to `path`.
 
@@ -794,7 +974,6 @@ def load_checkpoint(path):
         raise InputError(
             f"{path}: expected checkpoint format {CHECKPOINT_FORMAT}, found {state['format']}"
         )
-    state.setdefault("training", {})  # the first checkpoints of this format have none
     if wrong := _wrong_part(state):
         raise InputError(f"{path}: expected a checkpoint of train.py, found one {wrong}")
     return state
@@ -821,7 +1000,8 @@ def _check_archive(file):
 def _wrong_part(state):
     """What a checkpoint lacks, in words, or None: later code relies on these parts."""
     kinds = {
-        dict: "settings training model_arguments word_map char_map tag_map model optimizer rng",
+        dict: "settings training model_arguments word_map char_map tag_map model optimizer",
+        list: "history rng",
         int: "epoch epochs_since_best",
         bool: "constrain_tags",
         float: "best_score",
@@ -843,9 +1023,25 @@ def _wrong_part(state):
             return f"whose {name} does not number its entries from 0"
         if type(size) is not int or size != len(state[name]):
             return f"whose {name} has {len(state[name]):,} entries where {size_name} is {size!r}"
+    if not _is_history(state["history"], state["epoch"]):
+        return "whose history is not that of its epochs"
     schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
     if (scheme := state.get("scheme", "")) not in (None, *schemes):
         return f"whose tags are not written in scheme {scheme!r}"
+
+
+def _is_history(history, epochs):
+    """Whether a list has a dict for every epoch, with what save_history and print_epoch need."""
+    needed = set(HISTORY) - {"lm_loss", "entity_f1", "precision", "recall"}
+    spans_too = {"entity_f1", "precision", "recall"}
+    return len(history) == epochs and all(
+        isinstance(entry, dict)
+        and needed <= entry.keys() <= set(HISTORY)
+        and len(spans_too & entry.keys()) in (0, 3)
+        and all(type(value) in (int, float) for value in entry.values())
+        and entry["epoch"] == number
+        for number, entry in enumerate(history, 1)
+    )
 
 
 def _numbers_from_0(mapping):
@@ -856,14 +1052,24 @@ def _numbers_from_0(mapping):
     )
 
 
-def keep_aside(path):
-    """Keep a file under the first free name of the kind stem.1.pt; :return: that name"""
-    stem, suffix = os.path.splitext(path)
+def keep_aside(*paths):
+    """Keep files that belong together under the first free names of the kind stem.1.pt.
+
+    :return: {path: its new name}, those that exist
+    """
     number = 1
-    while os.path.exists(free := f"{stem}.{number}{suffix}"):
+    while any(map(os.path.exists, free := [_numbered(path, number) for path in paths])):
         number += 1
-    try:
-        os.link(path, free)  # both names, until `path` is written: at no moment is it missing
-    except OSError:  # not on every file system
-        os.rename(path, free)
-    return free
+    kept = {path: name for path, name in zip(paths, free, strict=True) if os.path.exists(path)}
+    for path, name in kept.items():
+        try:
+            os.link(path, name)  # both names, until `path` is written: at no moment is it missing
+        except OSError:  # not on every file system
+            os.rename(path, name)
+    return kept
+
+
+def _numbered(path, number):
+    """stem.1.pt"""
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}.{number}{suffix}"

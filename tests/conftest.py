@@ -173,8 +173,10 @@ def equal(a, b):
 
 
 def differences(first, second):
-    """The parts of two checkpoint files that differ, but for the name of the run."""
+    """The parts of two checkpoint files that differ, but for the run's name and its seconds."""
     first, second = load_checkpoint(first), load_checkpoint(second)
+    for entry in first["history"] + second["history"]:
+        del entry["seconds"]
     return [key for key in first | second if key != "run" and not equal(first[key], second[key])]
 
 

@@ -13,7 +13,6 @@ It may be stopped and started again at any time: what is finished stands in --re
 """
 
 import argparse
-import itertools
 import json
 import pathlib
 import statistics
@@ -23,6 +22,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from large import First  # noqa: E402
 
 import train  # noqa: E402  (only found after the line above)
 
@@ -52,19 +53,6 @@ def first_sentences(path, count, to):
     to.write_text("\n\n".join(sentences) + "\n", encoding="utf-8")
 
 
-class FirstBatches:
-    """The first batches of a data loader."""
-
-    def __init__(self, loader, count):
-        self.loader, self.count = loader, count
-
-    def __len__(self):
-        return min(self.count, len(self.loader))
-
-    def __iter__(self):
-        return itertools.islice(self.loader, self.count)
-
-
 def run(folder, corpus, model, seed, batches=None):
     """Train one model; :return: dict of what the table needs
 
@@ -89,7 +77,7 @@ def run(folder, corpus, model, seed, batches=None):
 
         def timed(model, loader, *arguments):
             if batches:
-                loader = FirstBatches(loader, batches)
+                loader = First(loader, batches)
             begin = time.perf_counter()
             losses = train_epoch(model, loader, *arguments)
             sentences_seen = min(len(loader) * train.batch_size, SENTENCES)

@@ -1,5 +1,8 @@
 """train.main(): learning, stopping, checkpoints, resuming; and train.py as a command."""
 
+import csv
+import itertools
+import os
 import pathlib
 import re
 import shutil
@@ -275,12 +278,157 @@ def test_resuming_writes_over_its_own_files_only(tiny_train, monkeypatch, tmp_pa
     assert not list(tmp_path.glob("*.1.pt"))
     # From the middle of the run, what came after is kept.
     shutil.copy(tiny_train.last_file, tmp_path / "epoch_3.pt")
-    middle = load_checkpoint(tiny_train.last_file) | {"epoch": 1}
+    middle = load_checkpoint(tiny_train.last_file)
+    middle |= {"epoch": 1, "history": middle["history"][:1]}
     utils.save_checkpoint(str(tmp_path / "middle.pt"), middle)
     monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "middle.pt"))
     monkeypatch.setattr(tiny_train, "epochs", 2)
     tiny_train.main()
     assert (tmp_path / "last.1.pt").read_bytes() == (tmp_path / "epoch_3.pt").read_bytes()
+
+
+# The history, and what is printed -----------------------------------------------------------------
+
+
+def rows(path):
+    """A CSV file as a list of dicts of strings."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(tiny_train, "epochs", 3)
+    tiny_train.main()
+    output = capsys.readouterr().out
+    state = load_checkpoint(tiny_train.last_file)
+    table = rows(tmp_path / "last.csv")
+    assert [int(row["epoch"]) for row in table] == [1, 2, 3]
+    assert [list(row) for row in table] == [list(utils.HISTORY)] * 3
+    for row, entry in zip(table, state["history"], strict=True):
+        assert {name: float(value) for name, value in row.items()} == entry
+        assert (
+            f"loss {entry['lm_loss']:.3f} (language models) + {entry['tag_loss']:.3f} (" in output
+        )
+        assert f"validation {entry['val_loss']:.3f}" in output
+        assert f"accuracy {entry['accuracy']:.2%}, macro F1 {entry['macro_f1']:.2%}" in output
+        assert entry["lr"] == pytest.approx(0.015 / (1 + 0.05 * (entry["epoch"] - 1)))
+        assert entry["seconds"] > 0
+    best = [entry for entry in state["history"] if entry["best"]][-1]
+    assert state["best_score"] == best["macro_f1"] == max(e["macro_f1"] for e in state["history"])
+    assert load_checkpoint(tiny_train.best_file)["history"] == state["history"][: best["epoch"]]
+
+
+def test_without_language_models_or_spans_the_history_is_narrower(
+    tiny_train, monkeypatch, tmp_path
+):
+    (tmp_path / "pos.txt").write_text("a DT\nhotel NN\n")
+    constants = dict.fromkeys(("train_file", "val_file"), str(tmp_path / "pos.txt"))
+    for name, value in (constants | dict(co_training=False)).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    tiny_train.main()
+    absent = {"lm_loss", "entity_f1", "precision", "recall"}
+    assert set(rows(tmp_path / "last.csv")[0]) == set(utils.HISTORY) - absent
+
+
+def test_a_resumed_run_writes_the_whole_history(tiny_train, monkeypatch, tmp_path):
+    tiny_train.main()
+    before = rows(tmp_path / "last.csv")
+    os.remove(tmp_path / "last.csv")
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "epochs", 4)
+    tiny_train.main()
+    assert rows(tmp_path / "last.csv")[:2] == before and len(rows(tmp_path / "last.csv")) == 4
+
+
+def test_the_history_is_renamed_with_its_checkpoint(tiny_train, tmp_path, capsys):
+    (tmp_path / "last.1.csv").write_text("taken")
+    (tmp_path / "best.csv").write_text("not ours")
+    tiny_train.main()
+    before = (tmp_path / "last.csv").read_text()
+    tiny_train.main()
+    assert (tmp_path / "last.2.csv").read_text() == before
+    assert (tmp_path / "last.2.pt").exists() and not (tmp_path / "last.1.pt").exists()
+    assert (
+        f"last.csv holds other work: kept as {tmp_path / 'last.2.csv'}" in capsys.readouterr().out
+    )
+    os.remove(tmp_path / "last.pt")
+    before = (tmp_path / "last.csv").read_text()
+    tiny_train.main()  # a history without its checkpoint is somebody's work, too
+    assert (tmp_path / "last.3.csv").read_text() == before
+    assert (tmp_path / "best.csv").read_text() == "not ours"
+
+
+def test_a_history_that_cannot_be_written_does_not_stop_a_run(
+    tiny_train, monkeypatch, tmp_path, capsys
+):
+    replace = os.replace
+
+    def busy(old, new):
+        if new.endswith(".csv"):
+            raise PermissionError(13, "Permission denied")
+        replace(old, new)
+
+    monkeypatch.setattr(utils.os, "replace", busy)
+    tiny_train.main()
+    warning = f"Warning: {tmp_path / 'last.csv'}: Permission denied; the history could not be saved"
+    assert capsys.readouterr().out.count(warning) == 2
+    assert len(load_checkpoint(tiny_train.last_file)["history"]) == 2
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_history_may_not_have_a_checkpoint_s_name(tiny_train, monkeypatch, tmp_path):
+    monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "last.csv"))
+    with pytest.raises(utils.InputError, match="found .*last.csv"):
+        tiny_train.main()
+
+
+def test_an_epoch_says_what_is_left_and_which_is_best(tiny_train, monkeypatch, capsys):
+    made_up = iter([0.2, 0.6, 0.5, 0.4])
+    result = {"accuracy": 0.9}
+    monkeypatch.setattr(tiny_train, "scores", lambda *_: result | {"macro_f1": next(made_up)})
+    monkeypatch.setattr(tiny_train, "score_file", lambda *_: {})
+    monkeypatch.setattr(tiny_train.time, "perf_counter", itertools.count(0, 40).__next__)
+    monkeypatch.setattr(tiny_train, "epochs", 9)
+    monkeypatch.setattr(tiny_train, "patience", 2)
+    tiny_train.main()
+    output = capsys.readouterr().out
+    first, second, third, fourth = re.findall(r"^epoch .*\n.*\n", output, re.MULTILINE)
+    assert "epoch   1 of 9, 40.0 s: " in first and "; at most 5 min 20 s left\n" in first
+    assert "accuracy 90.00%, macro F1 20.00%; the best so far\n" in first
+    assert "macro F1 60.00%; the best so far" in second and "at most 4 min 40 s left" in second
+    assert "macro F1 50.00%; best: epoch 2 (macro F1 60.00%), patience 1 of 2\n" in third
+    assert "best: epoch 2 (macro F1 60.00%), patience 2 of 2\n" in fourth
+    end = output[output.index("Ended") :].splitlines()
+    assert end[0] == (
+        "Ended after 4 epochs in 2 min 40 s: stopped early, no better macro_f1 for 2 epochs"
+    )
+    assert end[1] == f"Best: epoch 2 (macro F1 60.00%), saved in {tiny_train.best_file}"
+    assert tiny_train.last_file in end[2] and end[2].endswith("last.csv")
+
+
+def test_a_run_that_reaches_its_limit_says_so(tiny_train, monkeypatch, capsys):
+    tiny_train.main()
+    output = capsys.readouterr().out
+    assert "Ended after 2 epochs in " in output and ": epochs = 2 is reached\n" in output
+    assert output.count("at most") == 1  # nothing is left after the last epoch
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    tiny_train.main()
+    output = capsys.readouterr().out
+    assert ": epochs = 2 is reached\n" in output and "Best:" not in output
+    monkeypatch.setattr(tiny_train, "epochs", 0)
+    tiny_train.main()
+    assert "Ended" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (96, "1 min 36 s"), (7509, "2 h 5 min")],
+)
+def test_durations(seconds, text):
+    assert train.duration(seconds) == text
+
+
+# Scoring, and what is refused ---------------------------------------------------------------------
 
 
 def test_no_epochs_only_score_the_checkpoint(tiny_train, monkeypatch, tmp_path, capsys):
@@ -348,7 +496,7 @@ def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp
         (b"", "expected a checkpoint"),
         (b"not a checkpoint", "expected a checkpoint"),
         ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 2, found 999"),
+        ({"format": 999}, "expected checkpoint format 3, found 999"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
@@ -366,7 +514,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return pathlib.Path.touch, (tmp_path / "created",)
 
-    torch.save({"format": 2, "model": Hostile()}, tmp_path / "hostile.pt")
+    torch.save({"format": 3, "model": Hostile()}, tmp_path / "hostile.pt")
     with pytest.raises(utils.InputError, match="expected a checkpoint"):
         load_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "created").exists()

@@ -1,0 +1,317 @@
+"""Several processes train what one would: gradients, scores, checkpoints, errors.
+
+Each test starts two real processes, which talk by gloo.
+"""
+
+import functools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import TINY_CORPUS, differences, tiny_constants
+from parallel import Team
+
+import train
+import utils
+from datasets import LengthBatchSampler, collate, data_loader
+from models import LanguageModelLoss, ViterbiLoss
+from utils import InputError, load_checkpoint, read_words_tags
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="needs gloo")
+
+# Seven sentences: with two in a batch, the last batch leaves one process without any.
+CORPUS = TINY_CORPUS + "\nMore B-PER\n\nThe O\nMajestic B-LOC\n. O\n\nHotels O\nin O\nParis B-LOC\n"
+EXACT = dict(dropout=0.0)
+
+
+def run_train(constants, patch=None):
+    """train.py as a script, with these constants; `patch` changes what it likes before."""
+    train.default_device = lambda: torch.device("cpu")
+    for name, value in constants.items():
+        setattr(train, name, value)
+    if patch is not None:
+        patch()
+    utils.run_script(train.main, functools.partial(train.how_to_resume, train.last_saved()))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs train.py; :return: a function from a name, a number of processes and constants to exit
+    statuses, stdout and stderr. The name's folder then holds last.pt and best.pt"""
+    (tmp_path / "corpus.txt").write_text(CORPUS, encoding="utf-8")
+
+    def start(name, processes, patch=None, **constants):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        paths = tiny_constants(tmp_path / "corpus.txt", folder)
+        constants = paths | dict(test_file=paths["train_file"]) | constants
+        return Team(processes, folder, run_train, constants, patch)
+
+    def finish(*arguments, **constants):
+        statuses, output, errors = start(*arguments, **constants).wait()
+        return statuses, output, errors.splitlines()
+
+    finish.start = start
+    return finish
+
+
+def trained(result):
+    """What a run printed that ended well."""
+    statuses, output, errors = result
+    assert not any(statuses) and errors == [], (statuses, errors)
+    return output
+
+
+# The share-out -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sentences", [1, 2, 7, 10, 95])
+@pytest.mark.parametrize("batch_size, processes", [(10, 2), (10, 3), (3, 3), (2, 4), (1, 2)])
+def test_each_sentence_is_in_one_share(sentences, batch_size, processes):
+    lengths = torch.randint(1, 50, (sentences,), generator=torch.Generator().manual_seed(1))
+    for shuffle in (True, False):
+        whole = LengthBatchSampler(lengths, batch_size, shuffle, seed=3)
+        shares = [
+            LengthBatchSampler(lengths, batch_size, shuffle, seed=3, share=(rank, processes))
+            for rank in range(processes)
+        ]
+        for sampler in (whole, *shares):
+            sampler.set_epoch(5)
+            assert len(list(sampler)) == len(sampler)
+        of_each = list(map(list, shares))
+        seen = [sentence for batches in of_each for batch in batches for sentence in batch]
+        assert sorted(seen) == list(range(sentences))
+        for batch in sum(of_each, []):
+            assert lengths[batch].tolist() == sorted(lengths[batch].tolist())
+        if shuffle:  # all take each step together
+            for batch, *parts in zip(whole, *of_each, strict=True):
+                assert sorted(sum(parts, [])) == sorted(batch)
+                assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("part", [dict(), dict(use_crf=False), dict(attention_heads=2)])
+def test_an_empty_share_has_no_gradient(tiny_train, monkeypatch, part):
+    for name, value in part.items():
+        monkeypatch.setattr(tiny_train, name, value)
+    data = read_words_tags(tiny_train.train_file)
+    state, model = tiny_train.new_run(*data, None, tiny_train.model_settings())
+    batch = collate([])
+    scores, forward, backward = model(batch)
+    loss = LanguageModelLoss(state["word_map"], len(state["word_map"]))(forward, backward, batch)
+    loss = loss + ViterbiLoss(state["tag_map"])(scores, batch.tags, batch.word_lengths)
+    assert loss == 0
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and not parameter.grad.any(), name
+
+
+# One step ----------------------------------------------------------------------------------------
+
+
+@utils.process_group()
+def one_step(path, folder, batch_size):
+    """Save the gradients of the first step, and the losses that are shown."""
+    for name, value in tiny_constants(path, folder).items():
+        setattr(train, name, value)
+    train.dropout = 0.0
+    torch.manual_seed(1)
+    words, tags = read_words_tags(path)
+    state, model = train.new_run(words, tags, None, train.model_settings())
+    tags[-1] = ["I-NEW"] * len(tags[-1])  # in no mean of the Viterbi loss
+    dataset = train.encode((words, tags), state)
+    loader = data_loader(dataset, batch_size, shuffle=True, seed=1, shared=True)
+    replica = utils.replicated(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    lm_loss = LanguageModelLoss(state["word_map"], len(state["word_map"]))
+    losses = []
+    for batch in loader:
+        step = ([batch], optimizer, lm_loss, ViterbiLoss(state["tag_map"]), 1.5, 0)
+        losses.append(train.train_epoch(replica, *step))
+        gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
+        losses[-1] = (*losses[-1], gradients)
+    if utils.rank() == utils.processes() - 1:
+        torch.save(losses, folder / f"{utils.processes()}.pt")
+
+
+@pytest.mark.parametrize("batch_size", [7, 2])
+def test_gradients_and_losses_are_those_of_one_process(tmp_path, batch_size):
+    path = tmp_path / "corpus.txt"
+    path.write_text(CORPUS, encoding="utf-8")
+    found = []
+    for processes in (1, 2):
+        result = Team(processes, tmp_path, one_step, path, tmp_path, batch_size).wait()
+        assert not any(result[0]), result[2]
+        found.append(torch.load(tmp_path / f"{processes}.pt", weights_only=True))
+    for (lm, crf, gradients), expected in zip(*found, strict=True):
+        assert (lm, crf) == pytest.approx(expected[:2], rel=1e-6)
+        norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm().item()
+        assert norm == pytest.approx(1.5, rel=1e-4)  # clipped, after averaging
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, expected[2][name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+# Whole runs --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "constants",
+    [
+        dict(batch_size=4),
+        dict(batch_size=1, co_training=False, use_crf=False),
+        dict(batch_size=3, fine_tune_word_embeddings=True, attention_heads=2),
+    ],
+)
+def test_two_processes_train_what_one_does(run, tmp_path, constants):
+    if "fine_tune_word_embeddings" in constants:
+        (tmp_path / "vectors.txt").write_text("hotel 1 1 1\nzebra 3 3 3\n")
+        constants["emb_file"] = str(tmp_path / "vectors.txt")
+    outputs, states = [], []
+    for processes in (1, 2):
+        name = str(processes)
+        constants = EXACT | constants | dict(lr=0.1, eval_batch_size=2, epochs=3)
+        outputs.append(trained(run(name, processes, **constants)))
+        states.append(load_checkpoint(tmp_path / name / "best.pt"))
+    changing = r"\d+\.\d s|; at most .* left|epochs in .*:|/[12]/|, in 2 processes"
+    one, two = (re.sub(changing, "", output) for output in outputs)
+    assert re.sub(r"\d+\.\d{3}", "", one) == re.sub(r"\d+\.\d{3}", "", two)  # scores to the last
+    numbers = [list(map(float, re.findall(r"\d+\.\d{3}", text))) for text in (one, two)]
+    assert numbers[1] == pytest.approx(numbers[0], abs=2e-3)  # losses, to rounding
+    for name, parameter in states[0]["model"].items():  # the names are the model's own
+        torch.testing.assert_close(states[1]["model"][name], parameter, rtol=1e-4, atol=1e-5)
+    assert states[0]["epoch"] == states[1]["epoch"]
+
+
+def test_validation_tags_are_those_of_one_process(run, tmp_path):
+    trained(run("a", 1, lr=0.1))
+    scored = dict(checkpoint=str(tmp_path / "a" / "last.pt"), epochs=0, eval_batch_size=2)
+    outputs = [trained(run("b", processes, **scored)) for processes in (1, 2)]
+    assert outputs[0] == outputs[1].replace(", in 2 processes", "")
+
+
+@pytest.mark.parametrize("before, after", [(2, 1), (1, 2), (2, 2)])
+def test_runs_resume_on_any_number_of_processes(run, tmp_path, before, after):
+    whole = trained(run("whole", before, epochs=3, batch_size=4))
+    trained(run("part", before, epochs=1, batch_size=4))
+    resume = dict(checkpoint=str(tmp_path / "part" / "last.pt"), epochs=3, batch_size=4)
+    output = trained(run("part", after, **resume))
+    assert output.count("\nepoch") == 2 and whole.count("\nepoch") == 3
+    state = load_checkpoint(tmp_path / "part" / "last.pt")
+    assert state["epoch"] == 3 and len(state["rng"]) == after
+    if before == after:
+        for name in ("last.pt", "best.pt"):
+            assert differences(tmp_path / "part" / name, tmp_path / "whole" / name) == []
+    else:
+        assert f"processes is {after}, was {before}" in output
+    if after == 2:  # dropout draws other numbers in each
+        assert not torch.equal(*(rng["cpu"] for rng in state["rng"]))
+
+
+def test_early_stopping_ends_both(run, tmp_path):
+    output = trained(run("a", 2, epochs=50, lr=0.0, patience=2))
+    assert "no better macro_f1 for 2 epochs" in output
+    assert load_checkpoint(tmp_path / "a" / "last.pt")["epoch"] == 3
+
+
+def test_the_files_of_another_run_are_renamed_once(run, tmp_path):
+    trained(run("a", 2))
+    before = (tmp_path / "a" / "last.pt").read_bytes()
+    assert trained(run("a", 2)).count("kept as") == 3
+    assert (tmp_path / "a" / "last.1.pt").read_bytes() == before
+    assert not (tmp_path / "a" / "last.2.pt").exists()
+
+
+# Errors ------------------------------------------------------------------------------------------
+
+
+def test_bad_input_is_said_once(run):
+    statuses, _, errors = run("a", 2, train_file="nowhere.txt")
+    assert errors == ["Error: nowhere.txt: No such file or directory"]
+    assert all(statuses)
+
+
+def failing_in_one(kind):
+    """Let the second process alone fail, in its second epoch."""
+    train_epoch = train.train_epoch
+
+    def fail(*arguments):
+        if utils.rank() == 1 and arguments[-1] == 1:
+            if kind == "input":
+                raise InputError("the disk is on fire")
+            if kind == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt if kind == "interrupt" else ZeroDivisionError
+        return train_epoch(*arguments)
+
+    train.train_epoch = fail
+
+
+@pytest.mark.parametrize(
+    "kind, message",
+    [
+        ("input", "Error: the disk is on fire"),
+        ("interrupt", "Stopped; to go on after epoch 1, set checkpoint = "),
+        ("bug", "ZeroDivisionError"),
+    ],
+)
+def test_an_error_in_one_ends_all_and_is_said_once(run, kind, message):
+    statuses, output, errors = run("a", 2, functools.partial(failing_in_one, kind), epochs=9)
+    assert output.count("\nepoch") == 1
+    assert all(statuses)
+    if kind == "bug":
+        assert errors[0].startswith("Process") or errors[0].startswith("Traceback")
+        assert errors[-1] == message and sum("Traceback" in line for line in errors) == 1
+    else:
+        assert len(errors) == 1 and errors[0].startswith(message)
+
+
+def test_a_killed_process_ends_the_other(run):
+    statuses, _, errors = run("a", 2, functools.partial(failing_in_one, "killed"), epochs=9)
+    assert all(statuses) and -signal.SIGKILL in statuses
+    # The other may be ended before it notices.
+    assert errors in ([], ["Error: another process was killed, so this one cannot go on"])
+
+
+def test_ctrl_c_ends_both(run, tmp_path):
+    team = run.start("a", 2, epochs=1_000_000, patience=1_000_000)
+    end = time.monotonic() + 60
+    while "\nepoch   2" not in team.written("out"):
+        assert time.monotonic() < end, team.written("err")
+        time.sleep(0.05)
+    for member in team.members:
+        os.kill(member.pid, signal.SIGINT)
+    statuses, _, errors = team.wait()
+    assert all(statuses) and 130 in statuses
+    epoch = load_checkpoint(tmp_path / "a" / "last.pt")["epoch"]
+    (line,) = errors.splitlines()
+    assert line.startswith(f"Stopped; to go on after epoch {epoch}, set checkpoint = ")
+
+
+# torchrun itself ---------------------------------------------------------------------------------
+
+
+def test_torchrun(edited_copy, tmp_path):
+    """Bad input, said once: training itself is tested above, sooner."""
+    alone = edited_copy(epochs=1, test_file="nowhere.txt")
+    alone.kill()
+    alone.communicate()
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "train.py"]
+    environment = os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+    result = subprocess.run(
+        [sys.executable, *torchrun], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode != 0
+    assert result.stderr.count("Error: nowhere.txt: No such file") == 1
+    assert result.stderr.count("Traceback") == 1  # torchrun's own
+    shutil.copy(tmp_path / "tiny.txt", tmp_path / "nowhere.txt")
+    result = subprocess.run(
+        [sys.executable, *torchrun], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "in 2 processes" in result.stdout and result.stdout.count("\nepoch") == 1
+    assert len(load_checkpoint(tmp_path / "last_checkpoint.pt")["rng"]) == 2
