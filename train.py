@@ -67,8 +67,8 @@ val_file = "data/valid.txt"  # decides which epoch is best, and when to stop
 test_file = "data/test.txt"  # scored once, at the end; None: not at all
 word_column = 0  # counted from 0; in CoNLL-U files 1
 tag_column = -1  # the last, entities; in data/ 1 are parts of speech, 2 chunks; in CoNLL-U 3 or 4
-emb_file = None  # path of a GloVe text file; None: word embeddings are trained from scratch.
-# A checkpoint holds its embeddings: resuming does not read the file again
+emb_file = None  # path of word vectors in the format of GloVe or word2vec, also as .gz or .zip;
+# None: embeddings are trained from scratch. A checkpoint holds them: resuming reads no file again
 min_word_freq = 5  # rarer words are <unk>, the paper's code's value. Without emb_file, 2 and 3 are
 # slower and scored lower on data/; with it, the rarer words that it has keep their vectors
 min_char_freq = 2  # rarer characters are <unk>, so that <unk> has something to learn from
