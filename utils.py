@@ -1038,10 +1038,16 @@ def _is_history(history, epochs):
         isinstance(entry, dict)
         and needed <= entry.keys() <= set(HISTORY)
         and len(spans_too & entry.keys()) in (0, 3)
-        and all(type(value) in (int, float) for value in entry.values())
+        and all(_is_number(value) for value in entry.values())
         and entry["epoch"] == number
+        and 0 <= entry["seconds"] < 1e9
         for number, entry in enumerate(history, 1)
     )
+
+
+def _is_number(value):
+    """Whether a value is a float, or an integer that others than Python can read, too."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
 
 
 def _numbers_from_0(mapping):

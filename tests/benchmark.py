@@ -2,6 +2,7 @@
 
     python tests/benchmark.py                        the sample corpus
     python tests/benchmark.py train.txt              another file: word first, tag last
+    python tests/benchmark.py --processes            two processes that train together, and one
     python tests/benchmark.py --profile              where the time of a training step goes
     python tests/benchmark.py --memory               peak memory, with a corpus 10 times as long
 
@@ -15,6 +16,7 @@ table gives the median over the turns, and the median ratio with the lowest and 
 
 import argparse
 import contextlib
+import functools
 import gc
 import io
 import itertools
@@ -25,6 +27,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 import torch
@@ -34,11 +37,19 @@ from torch.utils.data import DataLoader
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from parallel import CONTEXT, Team  # noqa: E402
+
 import train  # noqa: E402  (only found after the line above)
 from datasets import collate, data_loader  # noqa: E402
 from inference import ViterbiDecoder  # noqa: E402
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
-from utils import default_device, read_words_tags, scores  # noqa: E402
+from utils import (  # noqa: E402
+    default_device,
+    process_group,
+    read_words_tags,
+    replicated,
+    scores,
+)
 
 SLICES = 5  # turns in which an epoch is taken
 TAGGING_BATCH = 32  # sentences
@@ -122,7 +133,7 @@ class Setup:
         """A DataLoader."""
         if textbook:
             return DataLoader(self.dataset, batch_size, shuffle=True, collate_fn=collate)
-        return data_loader(self.dataset, batch_size, shuffle=shuffle)
+        return data_loader(self.dataset, batch_size, shuffle=shuffle, shared=True)
 
     def optimizer(self, model):
         """As in train.main."""
@@ -249,6 +260,61 @@ def measure_sentences(setup, batch_sizes):
                 f"    a step: {step * 1000:.1f} ms; preparing its batch: {preparing * 1000:.1f} ms,"
                 f" {preparing / step:.1%} of it"
             )
+
+
+@process_group()
+def train_when_told(words, tags, emb_file, batch_size, told, done):
+    """One of several processes: train on as many batches as `told` says, and put into `done` how
+    many sentences that was. Before, train on three and put 0."""
+    torch.manual_seed(train.seed)
+    setup = Setup(words, tags, emb_file, torch.device("cpu"))
+    setup.model = replicated(setup.model)
+    optimizer = setup.optimizer(setup.model)
+    setup.project_steps(itertools.islice(setup.batches(False, batch_size), 3), optimizer)
+    done.put(0)
+    batches = iter(setup.batches(False, batch_size))
+    for _ in range(SLICES):
+        done.put(setup.project_steps(itertools.islice(batches, told.get()), optimizer))
+    # Ends with this process, not before all have put what they did.
+    done.close()
+    done.join_thread()
+
+
+def measure_processes(words, tags, emb_file, batch_sizes):
+    """Sentences per second in training: two processes against one, each with one thread."""
+    for batch_size in batch_sizes:
+        batches = -(-len(words) // batch_size) // SLICES
+        tasks = {}
+        with tempfile.TemporaryDirectory() as folder:
+            for count, name in ((2, "2 processes"), (1, "1 process")):
+                told, done = CONTEXT.Queue(), CONTEXT.Queue()
+                given = words, tags, emb_file, batch_size, told, done
+                of_team = pathlib.Path(folder) / name
+                of_team.mkdir()
+                team = Team(count, of_team, train_when_told, *given)
+                wait_for(team, done)
+                tasks[name] = functools.partial(train_slice, team, batches, told, done)
+            rates = in_turns(torch.device("cpu"), tasks, SLICES)
+        row(f"sentences/s, training, batch {batch_size}", rates)
+
+
+def train_slice(team, batches, told, done):
+    """Let a team train on some batches; :return: sentences"""
+    for _ in team.members:
+        told.put(batches)
+    return wait_for(team, done)
+
+
+def wait_for(team, done):
+    """What the processes of a team did, in sum."""
+    total = 0
+    for _ in team.members:
+        while done.empty():
+            if any(member.exitcode for member in team.members):
+                raise RuntimeError(team.written("err"))
+            time.sleep(0.001)
+        total += done.get()
+    return total
 
 
 def measure_crf(device, m, sentences=32, words=50):
@@ -382,6 +448,7 @@ def main():
     parser.add_argument("--sentences", type=int, default=1000, help="how many, from the first on")
     parser.add_argument("--embeddings", metavar="FILE", help="a GloVe text file")
     parser.add_argument("--batch", type=int, nargs="+", default=[10, 32])
+    parser.add_argument("--processes", action="store_true", help="two that train together, and one")
     parser.add_argument("--profile", action="store_true", help="where a training step's time goes")
     parser.add_argument("--memory", action="store_true", help="peak memory, corpus x 1 and x 10")
     parser.add_argument("--peak", type=int, nargs=2, help=argparse.SUPPRESS)
@@ -397,10 +464,16 @@ def main():
         parser.error(f"expected at least {needed} sentences, found {len(words)}")
     torch.manual_seed(train.seed)
     device = default_device()
+    if arguments.processes:  # each with one thread, on the CPU
+        torch.set_num_threads(1)
+        device = torch.device("cpu")
     print(
         f"{machine(device)}, PyTorch {torch.__version__}; {pathlib.Path(arguments.file).name}: "
         f"{len(words):,} sentences, {sum(map(len, words)) / len(words):.1f} words each"
     )
+    if arguments.processes:
+        header("", "2 processes", "other", "ratio", "lowest to highest")
+        return measure_processes(words, tags, arguments.embeddings, arguments.batch)
     setup = Setup(words, tags, arguments.embeddings, device)
     if arguments.profile:
         return profile(setup, arguments.batch[0])

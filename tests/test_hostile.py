@@ -299,6 +299,8 @@ UNFIT = {
     "history without a score": (lambda s: s["history"][0].pop("accuracy"), "history is not that"),
     "history with half a score": (lambda s: s["history"][0].pop("recall"), "history is not that"),
     "text in the history": (lambda s: s["history"][0].update(lr="=1+1"), "history is not that"),
+    "no time": (lambda s: s["history"][0].update(seconds=float("nan")), "history is not that"),
+    "absurd number": (lambda s: s["history"][0].update(lr=10**50), "history is not that"),
     "more in the history": (lambda s: s["history"][0].update(a=1), "history is not that"),
     "no weights": (nothing_of("model"), "found None"),
     "weights of another model": (lambda s: s["model"].update(x=torch.ones(1)), "x: expected None"),

@@ -428,7 +428,7 @@ def test_durations(seconds, text):
     assert train.duration(seconds) == text
 
 
-# Scoring, and what is refused ---------------------------------------------------------------------
+# Scoring, and what is refused -------------------------------------------------------------------
 
 
 def test_no_epochs_only_score_the_checkpoint(tiny_train, monkeypatch, tmp_path, capsys):
