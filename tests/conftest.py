@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -51,6 +52,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # A shell has what it starts in the background ignore Ctrl-C, and so would our children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "slow: takes minutes; runs only with --slow")
 
 
