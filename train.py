@@ -267,7 +267,7 @@ def start_run(train_data):
     """The state and the model of a new run, or of the checkpoint."""
     if checkpoint is not None:
         return resume_run(checkpoint, model_settings(), dropout)
-    if epochs == 0:
+    if epochs <= 0:
         raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
     return new_run(*train_data, emb_file, model_settings())
 

@@ -580,6 +580,9 @@ def random_embeddings(vocab_size, dim):
 # all come to the same decisions. Without torchrun there is one process, and nothing of this acts.
 
 
+_RUNS = itertools.count()  # a script may call train.main more than once
+
+
 @contextlib.contextmanager
 def process_group():
     """Join the other processes that torchrun started; without torchrun, do nothing.
@@ -589,29 +592,44 @@ def process_group():
 
     :raises InputError: there are fewer GPUs than processes, or another process was killed
     """
-    given = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    if not given or os.environ["WORLD_SIZE"] == "1" or not dist.is_available():
+    if not _started_by_torchrun() or processes() > 1:
         yield
         return
     store, number, count = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(f"run {next(_RUNS)}", store)  # what an earlier run left is not ours
     try:
         dist.init_process_group(_backend(), store=store, rank=number, world_size=count)
-        with contextlib.ExitStack() as stack:
-            if number > 0:
-                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
-                stack.enter_context(contextlib.redirect_stdout(nowhere))
-                stack.enter_context(contextlib.redirect_stderr(nowhere))
+        with _silence() if number > 0 else contextlib.nullcontext():
             yield
     except BaseException as error:
         if not _first_to_fail(store):
             raise SystemExit(1) from None
-        if isinstance(error, dist.DistError) or "gloo" in str(error):
-            raise InputError("another process was killed, so this one cannot go on") from None
+        if (
+            isinstance(error, dist.DistError)
+            or type(error) is RuntimeError
+            and "gloo" in str(error)
+        ):
+            reason = visible(str(error).partition("\n")[0][:120])
+            raise InputError(f"another process was killed or does not answer ({reason})") from None
         raise
     # A thread of gloo's may still hold the last tensors, and wait for Python's lock to let them go.
     # PyTorch 2.4 would end the group with that lock held, and wait for the thread for ever.
     time.sleep(0.1)
     dist.destroy_process_group()  # not after an error: the others would fail before it is reported
+
+
+def _started_by_torchrun():
+    """Whether this is one of several processes that shall train together."""
+    names = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
+    return names <= os.environ.keys() and os.environ["WORLD_SIZE"] != "1" and dist.is_available()
+
+
+@contextlib.contextmanager
+def _silence():
+    """Drop what is printed, to stdout and to stderr."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            yield
 
 
 def _backend():

@@ -30,14 +30,15 @@ CORPUS = TINY_CORPUS + "\nMore B-PER\n\nThe O\nMajestic B-LOC\n. O\n\nHotels O\n
 EXACT = dict(dropout=0.0)
 
 
-def run_train(constants, patch=None):
+def run_train(constants, patch=None, times=1):
     """train.py as a script, with these constants; `patch` changes what it likes before."""
     train.default_device = lambda: torch.device("cpu")
     for name, value in constants.items():
         setattr(train, name, value)
     if patch is not None:
         patch()
-    utils.run_script(train.main, functools.partial(train.how_to_resume, train.last_saved()))
+    for _ in range(times):
+        utils.run_script(train.main, functools.partial(train.how_to_resume, train.last_saved()))
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def run(tmp_path):
     statuses, stdout and stderr. The name's folder then holds last.pt and best.pt"""
     (tmp_path / "corpus.txt").write_text(CORPUS, encoding="utf-8")
 
-    def start(name, processes, patch=None, **constants):
+    def start(name, processes, patch=None, times=1, **constants):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         paths = tiny_constants(tmp_path / "corpus.txt", folder)
         constants = paths | dict(test_file=paths["train_file"]) | constants
-        return Team(processes, folder, run_train, constants, patch)
+        return Team(processes, folder, run_train, constants, patch, times)
 
     def finish(*arguments, **constants):
         statuses, output, errors = start(*arguments, **constants).wait()
@@ -219,10 +220,9 @@ def test_early_stopping_ends_both(run, tmp_path):
 
 
 def test_the_files_of_another_run_are_renamed_once(run, tmp_path):
-    trained(run("a", 2))
-    before = (tmp_path / "a" / "last.pt").read_bytes()
-    assert trained(run("a", 2)).count("kept as") == 3
-    assert (tmp_path / "a" / "last.1.pt").read_bytes() == before
+    assert trained(run("a", 2, times=2)).count("kept as") == 3
+    assert differences(tmp_path / "a" / "last.pt", tmp_path / "a" / "last.1.pt") == []
+    assert (tmp_path / "a" / "last.1.csv").exists()
     assert not (tmp_path / "a" / "last.2.pt").exists()
 
 
@@ -274,7 +274,8 @@ def test_a_killed_process_ends_the_other(run):
     statuses, _, errors = run("a", 2, functools.partial(failing_in_one, "killed"), epochs=9)
     assert all(statuses) and -signal.SIGKILL in statuses
     # The other may be ended before it notices.
-    assert errors in ([], ["Error: another process was killed, so this one cannot go on"])
+    expected = "Error: another process was killed or does not answer ("
+    assert errors == [] or len(errors) == 1 and errors[0].startswith(expected)
 
 
 def test_ctrl_c_ends_both(run, tmp_path):
