@@ -213,6 +213,17 @@ def test_runs_resume_on_any_number_of_processes(run, tmp_path, before, after):
         assert not torch.equal(*(rng["cpu"] for rng in state["rng"]))
 
 
+def test_each_process_draws_numbers_of_its_own(monkeypatch):
+    drawn = []
+    for processes, rank, epoch in ((2, 0, 0), (2, 1, 0), (2, 0, 1), (2, 0, 0)):
+        monkeypatch.setattr(train, "processes", lambda count=processes: count)
+        monkeypatch.setattr(train, "rank", lambda number=rank: number)
+        train.set_rng_states("file", [train.rng_states()], 1, epoch)
+        drawn.append(torch.rand(3).tolist())
+    assert drawn[0] == drawn[3]
+    assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
+
+
 def test_early_stopping_ends_both(run, tmp_path):
     output = trained(run("a", 2, epochs=50, lr=0.0, patience=2))
     assert "no better macro_f1 for 2 epochs" in output
@@ -268,6 +279,26 @@ def test_an_error_in_one_ends_all_and_is_said_once(run, kind, message):
         assert errors[-1] == message and sum("Traceback" in line for line in errors) == 1
     else:
         assert len(errors) == 1 and errors[0].startswith(message)
+
+
+def slow_to_say_why():
+    """Let both fail, and think for a second before they say why."""
+    how_to_resume = train.how_to_resume
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    def slow(*arguments):
+        time.sleep(1)
+        return how_to_resume(*arguments)
+
+    train.train_epoch, train.how_to_resume = fail, slow
+
+
+def test_the_second_to_fail_lets_the_first_finish(run):
+    statuses, _, errors = run("a", 2, slow_to_say_why)
+    assert errors == ["Stopped before an epoch had ended: no checkpoint was written"]
+    assert all(statuses) and 130 in statuses
 
 
 def test_a_killed_process_ends_the_other(run):
