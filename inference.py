@@ -199,9 +199,9 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
     """Tag the sentences of a data set.
 
     :param model, dataset, batch_size, description: as in scored_batches
-    :param shared: share the work out, where several processes train together; all get the result
     :param decoder: ViterbiDecoder
     :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
+    :param shared: share the work out, where several processes train together; all get the result
     :return: list of a list of tags for every sentence, in the data set's order; the mean loss per
         sentence, or None
     """
@@ -219,8 +219,9 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
     predicted = [None] * len(dataset)
     for sentence, path in itertools.chain.from_iterable(of_share for of_share, _ in shares):
         predicted[sentence] = [tag_names[tag] for tag in path]
-    mean_loss = sum(loss for _, loss in shares) / len(dataset)
-    return predicted, None if viterbi_loss is None else mean_loss
+    if viterbi_loss is None:
+        return predicted, None
+    return predicted, sum(loss for _, loss in shares) / len(dataset)
 
 
 def restore_model(state, path="the checkpoint"):
