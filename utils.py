@@ -38,6 +38,7 @@ import zipfile
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -693,11 +694,16 @@ def gather(value):
     """[the value of the first process, of the second, ...], in each; all must ask for it."""
     if processes() == 1:
         return [value]
-    values = [None] * processes()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch 2.4, at its own unpickling
-        dist.all_gather_object(values, value)
-    return values
+    # As dist.all_gather_object does it, which needs NumPy.
+    own = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+    sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(processes())]
+    dist.all_gather(sizes, torch.tensor([len(own)]))
+    longest = max(sizes).item()
+    pickled = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
+    dist.all_gather(pickled, F.pad(own, (0, longest - len(own))))
+    return [
+        pickle.loads(bytes(data[:size].tolist())) for data, size in zip(pickled, sizes, strict=True)
+    ]
 
 
 def by_first_process(function):

@@ -333,6 +333,8 @@ def test_torchrun(edited_copy, tmp_path):
     alone.kill()
     alone.communicate()
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "train.py"]
+    # Without NumPy, which PyTorch's own gathering of objects needs, and we do not.
+    (tmp_path / "numpy.py").write_text("raise ModuleNotFoundError", encoding="utf-8")
     environment = os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
     result = subprocess.run(
         [sys.executable, *torchrun], cwd=tmp_path, env=environment, capture_output=True, text=True
