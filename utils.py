@@ -701,9 +701,12 @@ def gather(value):
     longest = max(sizes).item()
     pickled = [torch.zeros(longest, dtype=torch.uint8) for _ in sizes]
     dist.all_gather(pickled, F.pad(own, (0, longest - len(own))))
-    return [
-        pickle.loads(bytes(data[:size].tolist())) for data, size in zip(pickled, sizes, strict=True)
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PyTorch 2.4, at its own unpickling
+        return [
+            pickle.loads(bytes(data[:size].tolist()))
+            for data, size in zip(pickled, sizes, strict=True)
+        ]
 
 
 def by_first_process(function):
