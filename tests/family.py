@@ -7,7 +7,7 @@
 FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
 and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
 train.txt for 8 epochs, once for each of three seeds; the epoch that is best on dev.txt is scored on
-test.txt. For the speed, the models train in turns, five times 20 batches of ncbi_disease each.
+test.txt. For the speed, the models train in turns, three times 20 batches of ncbi_disease each.
 
 It may be stopped and started again at any time: what is finished stands in --results, a line a run.
 """
@@ -28,7 +28,7 @@ from large import First  # noqa: E402
 import train  # noqa: E402  (only found after the line above)
 
 SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
-SPEED_BATCHES, SPEED_ROUNDS = 20, 5
+SPEED_BATCHES, SPEED_ROUNDS = 20, 3
 CORPORA = {"ncbi_disease": "entity_f1", "ud_english_ewt": "accuracy"}
 
 NO_CO_TRAINING = dict(co_training=False)
