@@ -78,7 +78,7 @@ def scoring():
     to_o = [(alpha[0, 0, i], SCORES[1, i, TAG_NAMES.index("O")]) for i in INNER]
     step = " + ".join(f"e^{{{a:.1f} + {s:.1f}}}" for a, s in to_o)
     return {
-        "EMISSIONS": f"place ({EMISSION[0, 1]:.1f}) than like\na person ({EMISSION[0, 2]:.1f})",
+        "EMISSIONS": f"place ({EMISSION[0, 1]:.1f}) than like a person ({EMISSION[0, 2]:.1f})",
         "TRANSITIONS": f"`O` suits well ({TRANSITION[2, 3]:.1f}), better than after a place "
         f"({TRANSITION[1, 3]:.1f})",
         "GOLD": f"$${' + '.join(f'{x:.1f}' for x in gold)} = {gold.sum():.1f}$$",
