@@ -164,7 +164,7 @@ def decoded_lines(file, name):
 
 def _detect_conllu(lines):
     """Whether lines are CoNLL-U: ten tab-separated columns, the first of them a token number, a
-    range or an empty node; or eleven, where `inference.py --conll` has added its tags.
+    range or an empty node; or more, where `inference.py --conll` has added its own.
 
     :param lines: iterator over (number, line)
     :return: bool, and an iterator over the same lines, those looked at included
@@ -173,7 +173,7 @@ def _detect_conllu(lines):
     for number, line in lines:
         head.append((number, line))
         if line.strip(" \t") and not line.startswith("#"):
-            conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,10}$", line) is not None
+            conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,}$", line) is not None
             break
     return conllu, itertools.chain(head, lines)
 
@@ -406,7 +406,7 @@ HEADER = re.compile(r"[0-9]{1,9} [1-9][0-9]{0,8}")  # word2vec's first line: wor
 LONGEST_LINE = 1 << 20  # bytes; what unpacks to lines without end must not fill the memory
 
 
-def load_embeddings(emb_file, word_map, expand_vocab=True):
+def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
     """Read pre-trained word vectors in a text format: a word and its numbers in every line.
 
     GloVe's files have no other lines; word2vec's and fastText's begin with one that says how many
@@ -417,7 +417,10 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     inference. The words that were there before come first and stay the language models'
     vocabulary: there is no use in learning to predict words that training never shows.
 
-    Rows without a vector (<unk>, <end>, words that the file lacks) are drawn uniformly from
+    With `caseless`, words are looked up in lower case. Those of the file that are not written so
+    give their vector to the word in lower case, where it has none of its own.
+
+    Rows without a vector (<end>, words that the file lacks) are drawn uniformly from
     +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero. How many words of
     the corpus have a vector is printed.
 
@@ -432,25 +435,30 @@ def load_embeddings(emb_file, word_map, expand_vocab=True):
     word_map, lm_vocab_size = dict(word_map), len(word_map)
     # Memory: the corpus's rows have their places, the others follow in the file's order, so that
     # what is read into here is the matrix, without a copy.
-    values, dim, found = array.array("f"), 0, bytearray(lm_vocab_size)
+    values, dim = array.array("f"), 0
+    found = bytearray(lm_vocab_size)  # of each row: 0 no vector, 1 of another spelling, 2 its own
     for number, word, numbers in _embedding_rows(emb_file):
         if not dim:
             dim = numbers.count(" ") + 1
             values = array.array("f", [0]) * (lm_vocab_size * dim)
-        row = word_map.get(word)
-        if word in (PAD, END) or (not expand_vocab if row is None else row >= lm_vocab_size):
+        entry = word.lower() if caseless else word
+        quality = 2 if entry == word else 1
+        row = word_map.get(entry)
+        if entry in (PAD, END):
             continue
-        if row is None:
+        if row is None and expand_vocab:
             values.extend(_numbers(emb_file, number, word, numbers))
-            word_map[word] = len(word_map)
-        elif not found[row]:  # of duplicates, the first counts
+            word_map[entry] = len(word_map)
+            found.append(quality)
+        elif row is not None and found[row] < quality:  # of duplicates, the first counts
             values[row * dim : (row + 1) * dim] = _numbers(emb_file, number, word, numbers)
-            found[row] = True
+            found[row] = quality
     if not dim:
         raise InputError(f"{emb_file}: expected a word and its numbers in every line, found none")
-    _report_coverage(emb_file, sum(found[3:]), lm_vocab_size - 3)
+    has_vector = torch.tensor(list(found[:lm_vocab_size])) > 0
+    _report_coverage(emb_file, int(has_vector[3:].sum()), lm_vocab_size - 3)
     embeddings = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
-    missing = torch.tensor(list(found)) == 0
+    missing = ~has_vector
     embeddings[:lm_vocab_size][missing] = random_embeddings(lm_vocab_size, dim)[missing]
     return embeddings, word_map, lm_vocab_size
 
@@ -556,10 +564,11 @@ def _short_lines(file, name):
 
 
 def _report_coverage(emb_file, covered, vocab_size):
-    """Say how many of the corpus's words have a vector; <pad>, <end> and <unk> do not count."""
-    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} words of train_file")
+    """Say how many of the corpus's words have a vector, of those that are not too rare for an entry
+    of their own; <pad>, <end> and <unk> do not count."""
+    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} frequent words of train_file")
     if not covered:
-        print(f"Warning: no word of train_file is in {emb_file}: all their vectors are random")
+        print(f"Warning: no frequent word of train_file is in {emb_file}: their vectors are random")
 
 
 def random_embeddings(vocab_size, dim):
@@ -772,15 +781,15 @@ def detect_scheme(tags):
     """
     if not are_spans({tag for sentence in tags for tag in sentence}):
         return None
-    if any(tag[0] in "ES" for sentence in tags for tag in sentence):
-        return "BIOES"
-    firsts = {
-        (sentence[begin][0], sentence[begin - 1][1:] == sentence[begin][1:] and begin > 0)
-        for sentence in tags
-        for _, begin, _ in spans(sentence)
-    }
-    # One span that a slip begins with I does not make IOB1, where no other span begins with B.
-    return "IOB1" if ("I", False) in firsts and ("B", False) not in firsts else "IOB2"
+    steps = collections.Counter()
+    for sentence in tags:
+        steps.update(zip(("O", *sentence), (*sentence, "O"), strict=True))
+
+    def violations(scheme):
+        return sum(count for step, count in steps.items() if not may_follow(*step, scheme))
+
+    # The scheme whose rules are broken least often: a slip in a large file changes nothing.
+    return min(("IOB2", "IOB1", "BIOES"), key=violations)
 
 
 def convert_scheme(tags, scheme):
@@ -819,6 +828,8 @@ def may_follow(previous, tag, scheme):
     False
     """
     same_type = previous[1:] == tag[1:] and previous != "O"
+    if scheme != "BIOES" and tag[0] in "ES":
+        return False
     if scheme == "BIOES":
         return (same_type and tag[0] in "IE") if previous[0] in "BI" else tag[0] in "BSO"
     if scheme == "IOB2":

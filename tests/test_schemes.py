@@ -28,7 +28,12 @@ def test_detection_of_other_tags():
     assert detect_scheme([["NN", "DT"]]) is None
     assert detect_scheme([["O", "O"]]) is None
     assert detect_scheme([["B", "I", "O"]]) == "IOB2"
-    # One slip does not make a file IOB1.
+
+
+@pytest.mark.parametrize("scheme", WRITTEN)
+def test_a_slip_does_not_change_what_is_detected(scheme):
+    for slip in WRITTEN.values():
+        assert detect_scheme(3 * WRITTEN[scheme] + slip[:1]) == scheme
     assert detect_scheme([["O", "I-PER"], ["B-LOC", "I-LOC"]]) == "IOB2"
 
 
