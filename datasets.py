@@ -140,7 +140,7 @@ class LengthBatchSampler(Sampler):
 
     def shuffled(self):
         """Iterator over the batches of all processes together, each a list of sentences."""
-        generator = torch.Generator().manual_seed((self.seed << 24) + self.epoch)
+        generator = torch.Generator().manual_seed((self.seed << 24) % 2**63 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator)
         batches = []
         for pool in order.split(self.batch_size * self.pool_batches):
@@ -149,14 +149,15 @@ class LengthBatchSampler(Sampler):
             yield batches[i].tolist()
 
 
-def data_loader(dataset, batch_size, shuffle, seed=0, shared=False):
+def data_loader(dataset, batch_size, shuffle, seed=0, shared=False, device=None):
     """A DataLoader of Batches; its `batch_sampler` tells which sentences stand in which batch.
 
     :param shared: give this process's share of them, where several train together
+    :param device: where they will be copied to
     """
     share = (rank(), processes()) if shared else (0, 1)
     lengths = dataset.char_lengths()
     sampler = LengthBatchSampler(lengths, batch_size, shuffle, seed, share=share)
     # Pinned memory lets Batch.to copy to the GPU while the GPU computes.
-    pin_memory = torch.cuda.is_available()
+    pin_memory = device is not None and device.type == "cuda"
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, pin_memory=pin_memory)

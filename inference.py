@@ -61,6 +61,8 @@ usual_length = 1000  # characters; of longer sentences fewer make a batch, to bo
 window = 1024  # sentences taken from a stream before they are tagged, those of like length together
 window_words = 100_000  # a window with more ends early: sentences may be very long
 
+BARELY = -1e6  # added to the score of what the tag scheme forbids
+
 
 class ViterbiDecoder:
     """Finds the tag sequence with the highest score (Lample et al. 2016, eq. 2).
@@ -80,7 +82,8 @@ class ViterbiDecoder:
         """The scores, those of steps that the scheme forbids lowered: (N, L, m, m), both."""
         if self.step_penalty is None:
             return scores
-        return scores + self.step_penalty.to(scores.device)
+        self.step_penalty = self.step_penalty.to(scores.device)  # copies for the first batch only
+        return scores + self.step_penalty
 
     @torch.inference_mode()
     def decode(self, scores, lengths):
@@ -95,7 +98,7 @@ class ViterbiDecoder:
         :return: list of N lists of lengths[i] - 1 tag indices
         """
         scores = self.constrain(scores)
-        penalty = self.word_penalty.to(scores.device)
+        self.word_penalty = self.word_penalty.to(scores.device)
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
         best = []
@@ -105,7 +108,7 @@ class ViterbiDecoder:
         for step in steps:
             best.append(before)
             torch.add(before.T.unsqueeze(2), step, out=paths)  # (m, N, m)
-            before = paths.amax(0) + penalty  # (N, m)
+            before = paths.amax(0) + self.word_penalty  # (N, m)
 
         # Shorter sentences wait at <end> until the way back reaches their length.
         best = torch.stack(best)  # (L, N, m)
@@ -121,7 +124,7 @@ class ViterbiDecoder:
             found.append(tag)
         if not found:
             return [[] for _ in lengths]
-        found = torch.stack(found[::-1], dim=1).tolist()  # the only time the CPU waits for a GPU
+        found = torch.stack(found[::-1], dim=1).tolist()  # only here the CPU waits for a GPU
         return [tags[: length - 1] for tags, length in zip(found, lengths.tolist(), strict=True)]
 
     @torch.inference_mode()
@@ -167,10 +170,12 @@ class ViterbiDecoder:
 
 def step_penalty(tag_map, scheme):
     """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
-    forbids it. It is finite: if nothing else is left, the best of the forbidden is an answer."""
+    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
     outer = {START: "O", END: "O"}
     names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
-    return torch.tensor([[0.0 if may_follow(i, j, scheme) else -1e6 for j in names] for i in names])
+    return torch.tensor(
+        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
+    )
 
 
 @torch.inference_mode()
@@ -186,7 +191,7 @@ def scored_batches(model, dataset, batch_size, description=None, shared=False):
     """
     model.eval()
     device = next(model.parameters()).device
-    loader = data_loader(dataset, batch_size, shuffle=False, shared=shared)
+    loader = data_loader(dataset, batch_size, shuffle=False, shared=shared, device=device)
     hidden = True if description is None else None  # None: unless stderr is a terminal
     bar = tqdm(loader, desc=description, disable=hidden, leave=False, mininterval=0.5)
     for sentences, batch in zip(loader.batch_sampler, bar, strict=True):
@@ -202,11 +207,11 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
     :param decoder: ViterbiDecoder
     :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
     :param shared: share the work out, where several processes train together; all get the result
-    :return: list of a list of tags for every sentence, in the data set's order; the mean loss per
-        sentence, or None
+    :return: list of a list of tags for every sentence, in the data set's order; the mean loss of
+        the sentences whose tags the model knows, or None
     """
     tag_names = {index: tag for tag, index in dataset.tag_map.items()}
-    found, total_loss = [], 0.0
+    found, total_loss, total_known = [], 0.0, 0
     batches = scored_batches(model, dataset, batch_size, description, shared)
     for sentences, batch, scores, bar in batches:
         paths = decoder.decode(scores, batch.word_lengths)
@@ -214,14 +219,14 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
         if viterbi_loss is not None:
             loss = viterbi_loss(scores, batch.tags, batch.word_lengths).item()
             bar.set_postfix(loss=f"{loss:.3f}")
-            total_loss += loss * len(sentences)
-    shares = gather((found, total_loss)) if shared else [(found, total_loss)]
+            known = int((batch.tags >= 0).all(1).sum())
+            total_loss, total_known = total_loss + loss * known, total_known + known
+    share = found, total_loss, total_known
+    of_shares, losses, counts = zip(*(gather(share) if shared else [share]), strict=True)
     predicted = [None] * len(dataset)
-    for sentence, path in itertools.chain.from_iterable(of_share for of_share, _ in shares):
+    for sentence, path in itertools.chain.from_iterable(of_shares):
         predicted[sentence] = [tag_names[tag] for tag in path]
-    if viterbi_loss is None:
-        return predicted, None
-    return predicted, sum(loss for _, loss in shares) / len(dataset)
+    return predicted, None if viterbi_loss is None else sum(losses) / max(sum(counts), 1)
 
 
 def restore_model(state, path="the checkpoint"):
@@ -336,20 +341,28 @@ class Tagger:
         :param sentences: iterable of lists of words
         :return: list, for each sentence a list of (list of tags, probability), the best first;
             shorter where there are no more
+        :raises InputError: count is below 1
         """
+        if count < 1:
+            raise InputError(f"nbest: expected a number from 1 on, found {count}")
         sentences = list(sentences)
         found = [[] for _ in sentences]
         for positions, batch, scores in self.scored_batches(sentences):
             paths, path_scores = self.decoder.decode_nbest(scores, batch.word_lengths, count)
             alpha, _ = self.viterbi_loss.forward_algorithm(self.decoder.constrain(scores))
             total = self.viterbi_loss.log_partition(alpha, batch.word_lengths)
-            probabilities = (path_scores - total.unsqueeze(1)).exp().clamp(max=1).tolist()
+            logs = path_scores - total.unsqueeze(1)  # (N, count)
+            probabilities = logs.exp().clamp(max=1).tolist()
+            # Not "probability > 0": in a long sentence, every path's may be too small a number.
+            paths, exist = paths.tolist(), (logs > BARELY / 2).tolist()
             for n, position in enumerate(positions):
                 words = len(sentences[position])
                 found[position] = [
                     ([self.tag_names[tag] for tag in path[:words]], probability)
-                    for path, probability in zip(paths[n].tolist(), probabilities[n], strict=True)
-                    if probability > 0
+                    for path, probability, exists in zip(
+                        paths[n], probabilities[n], exist[n], strict=True
+                    )
+                    if exists
                 ]
         return found
 
@@ -507,10 +520,16 @@ def write_rows(tagger, sentences, word_column, **options):
     """
     words = [[columns[word_column] for _, columns in rows if columns] for rows in sentences]
     count = 2 * options["nbest"] if options["nbest"] else 1 + options["confidence"]
+    spaced = [tag for tag in tagger.tag_names.values() if " " in tag]
     for rows, found in zip(sentences, new_columns(tagger, words, **options), strict=True):
         found = iter(found)
         for line, columns in rows:
             separator = "\t" if "\t" in line else " "
+            if columns and separator == " " and spaced:
+                raise InputError(
+                    f"--conll: expected columns separated by tabs, since tags such as "
+                    f"{spaced[0]!r} hold spaces, found {line[:60]!r}"
+                )
             more = next(found) if columns else [filler(line, separator)] * count
             print(separator.join((line, *more)) if more[0] else line)
     sys.stdout.flush()
@@ -565,8 +584,10 @@ def read_arguments():
 
 def tag_stream(tagger, arguments, options):
     """Tag a file or stdin, a window of sentences after the other; a bar shows how far it is."""
-    name = "stdin" if arguments.conll in (None, "-") else arguments.conll
-    source = sys.stdin.fileno() if name == "stdin" else name
+    from_stdin = arguments.conll in (None, "-")
+    if from_stdin and sys.stdin is None:
+        raise InputError("stdin: expected sentences, found it closed")
+    name, source = ("stdin", sys.stdin.fileno()) if from_stdin else [arguments.conll] * 2
     to_terminal = sys.stdout.isatty()
     with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
         lines = decoded_lines(file, name)
@@ -581,7 +602,7 @@ def tag_stream(tagger, arguments, options):
             write = show_all if to_terminal else write_sentences
         begin, done = time.perf_counter(), 0
         # Who types wants to see each answer.
-        for some in windows(sentences, 1 if sys.stdin.isatty() else window):
+        for some in windows(sentences, 1 if from_stdin and sys.stdin.isatty() else window):
             write(tagger, some, **options)
             done += len(some)
             bar.set_postfix_str(f"{done / (time.perf_counter() - begin):,.0f} sentences/s")

@@ -124,6 +124,7 @@ def main():
     :return: dict of scores, as `scores` in utils.py gives them: those of the best epoch on
         test_file, or on val_file if there is no test_file
     """
+    check_constants()
     torch.manual_seed(seed)
     device = default_device()
     in_processes = f", in {processes()} processes" * (processes() > 1)
@@ -137,7 +138,7 @@ def main():
     report_unknown_tags(train_file, train_set)
     report_unknown_tags(val_file, val_set)
     check_criterion(criterion, val_set)
-    train_loader = data_loader(train_set, batch_size, shuffle=True, seed=seed, shared=True)
+    train_loader = data_loader(train_set, batch_size, True, seed, shared=True, device=device)
 
     # What is minimised, and how; what is decoded.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
@@ -148,7 +149,7 @@ def main():
         resume_momentum(checkpoint, state, optimizer)
     set_rng_states(checkpoint, state["rng"], seed, state["epoch"])
     if epochs > 0:
-        note_changes(state, training_settings(train_data, val_data))
+        seek_anew = note_changes(state, training_settings(train_data, val_data))
         check_files()
     state["constrain_tags"] = constrain_tags
     decoder = ViterbiDecoder(state["tag_map"], state["scheme"] if constrain_tags else None)
@@ -174,7 +175,7 @@ def main():
         entry = history_entry(time.perf_counter() - begin, optimizer, losses, val_loss, result)
         record_epoch(state, result.get(criterion, 0.0), model, optimizer, entry)
         if epoch == first_epoch:
-            keep_other_runs(state["run"], first_epoch)
+            keep_other_runs(state["run"], first_epoch, seek_anew)
         save_epoch(state)
         print_epoch(state, first_epoch)
 
@@ -184,6 +185,33 @@ def main():
 # ------------------------------------------------------------------------------------------------
 # Setting up a run
 # ------------------------------------------------------------------------------------------------
+
+
+def check_constants():
+    """Find out at once what would fail after an epoch, or do something else than it says.
+
+    :raises InputError: a constant has a value that it cannot have
+    """
+    least = dict(
+        eval_batch_size=1,
+        batch_size=1,
+        patience=1,
+        char_emb_dim=1,
+        char_rnn_dim=1,
+        char_rnn_layers=1,
+        word_emb_dim=1,
+        word_rnn_dim=1,
+        word_rnn_layers=1,
+        highway_layers=0,
+        attention_heads=0,
+        epochs=0,
+    )
+    for name, lowest in least.items():
+        value = globals()[name]
+        if not isinstance(value, int) or value < lowest:
+            raise InputError(f"{name}: expected a whole number from {lowest} on, found {value!r}")
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout: expected a number from 0 to below 1, found {dropout!r}")
 
 
 def read_data():
@@ -266,7 +294,9 @@ def training_settings(train_data, val_data):
 def start_run(train_data):
     """The state and the model of a new run, or of the checkpoint."""
     if checkpoint is not None:
-        return resume_run(checkpoint, model_settings(), dropout)
+        # Without emb_file, nothing here says whether the checkpoint's embeddings came from one.
+        free = ["dropout"] + ["fine_tune_word_embeddings"] * (emb_file is None)
+        return resume_run(checkpoint, model_settings(), dropout, free)
     if epochs <= 0:
         raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
     return new_run(*train_data, emb_file, model_settings())
@@ -283,7 +313,9 @@ def new_run(words, tags, emb_file, settings):
     lm_vocab_size = len(word_map)
     embeddings = None
     if emb_file is not None:
-        embeddings, word_map, _ = load_embeddings(emb_file, word_map, settings["expand_vocab"])
+        embeddings, word_map, _ = load_embeddings(
+            emb_file, word_map, settings["expand_vocab"], settings["caseless"]
+        )
     model_arguments = dict(
         tagset_size=len(tag_map),
         charset_size=len(char_map),
@@ -321,21 +353,22 @@ def new_run(words, tags, emb_file, settings):
     return state, model
 
 
-def resume_run(path, settings, dropout):
+def resume_run(path, settings, dropout, free):
     """The state and the model of a checkpoint, to go on from.
 
+    :param free: names of settings that may be others than they were
     :raises InputError: a constant that the model depends on is not what it was
     """
     state = load_checkpoint(path)
     for name, (before, now) in differences(state["settings"], settings).items():
-        if name != "dropout":
+        if name not in free:
             raise InputError(
                 f"{path} was trained with {name} = {before}: "
                 f"expected the same to resume it, found {now}"
             )
     state["model_arguments"]["dropout"] = dropout
     model = restore_model(state, path)
-    model.fine_tune_word_embeddings(settings["fine_tune_word_embeddings"])
+    model.fine_tune_word_embeddings(state["settings"]["fine_tune_word_embeddings"])
     print(f"Resuming {path} after epoch {state['epoch']}; best score {state['best_score']:.4f}")
     return state, model
 
@@ -365,15 +398,16 @@ def rng_states():
 def set_rng_states(path, states, seed, epoch):
     """Put the random number generators where they stood.
 
-    With another number of processes than then, each process begins with numbers of its own.
+    Generators that have none to go on from, as with another number of processes or of GPUs, begin
+    with numbers that no other process and no earlier epoch had.
 
     :param path: where the states come from
     :param states: what rng_states gave in each process
     :raises InputError: they are no such states
     """
+    digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:4], "big"))
     if len(states) != processes():
-        digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
-        torch.manual_seed(int.from_bytes(digest[:4], "big"))
         return
     try:
         own = states[rank()]
@@ -391,20 +425,31 @@ def differences(before, now):
 
 
 def note_changes(state, training):
-    """Take the settings of training into `state`, and say what is not as it was on resuming."""
-    if state["training"]:
-        for name, (before, now) in differences(state["training"], training).items():
-            print(f"Changed since the checkpoint was written: {name} is {now}, was {before}")
+    """Take the settings of training into `state`, and say what is not as it was on resuming.
+
+    :return: whether scores are no longer comparable with those before, so that the best epoch is
+        sought anew among those that follow
+    """
+    changed = differences(state["training"], training) if state["training"] else {}
+    for name, (before, now) in changed.items():
+        print(f"Changed since the checkpoint was written: {name} is {now}, was {before}")
+    seek_anew = not changed.keys().isdisjoint({"criterion", "val_file"})
+    if seek_anew:
+        print("Scores are others than before: the best epoch is sought anew")
+        state.update(best_score=-1.0, epochs_since_best=0)
     state["training"] = training
+    return seek_anew
 
 
 def check_files():
     """Find out before hours of work whether all files can be written.
 
     :raises OSError: one cannot
-    :raises InputError: the history would have a checkpoint's name
+    :raises InputError: two files would have one name
     """
     table = history_file(last_file)
+    if os.path.abspath(best_file) == os.path.abspath(last_file):
+        raise InputError(f"expected best_file and last_file to differ, found {best_file} twice")
     if table in (best_file, last_file):
         raise InputError(f"expected checkpoints with other names than the history's, found {table}")
     for path in (best_file, last_file, table):
@@ -421,10 +466,13 @@ def load_if_of_run(path, run, epoch=math.inf):
 
 
 @by_first_process
-def keep_other_runs(run, epoch):
-    """Rename the files that this run did not write, or that are ahead of where it resumed."""
+def keep_other_runs(run, epoch, best_too):
+    """Rename the files that this run did not write, or that are ahead of where it resumed.
+
+    :param best_too: rename the best checkpoint in any case
+    """
     for path, *table in ([best_file], [last_file, history_file(last_file)]):
-        if not load_if_of_run(path, run, epoch):
+        if (best_too and path == best_file) or not load_if_of_run(path, run, epoch):
             for old, new in keep_aside(path, *table).items():
                 print(f"{old} holds other work: kept as {new}")
 

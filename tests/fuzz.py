@@ -103,7 +103,7 @@ def use_checkpoint(path):
     """Tag with a checkpoint, and get ready to resume it."""
     Tagger(path, device="cpu").tag([["Paris", "is"], []])
     settings = load_checkpoint(path)["settings"]
-    state, model = train.resume_run(path, train.model_settings() | settings, 0.5)
+    state, model = train.resume_run(path, train.model_settings() | settings, 0.5, [])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     train.resume_momentum(path, state, optimizer)
     train.set_rng_states(path, state["rng"], 1, state["epoch"])

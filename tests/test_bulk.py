@@ -8,12 +8,20 @@ import re
 import struct
 import subprocess
 import sys
+import types
 
 import pytest
 
 import inference
 from inference import Tagger
-from utils import column_sentences, decoded_lines, read_words_tags, scores
+from utils import (
+    column_sentences,
+    decoded_lines,
+    load_checkpoint,
+    read_words_tags,
+    save_checkpoint,
+    scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +218,51 @@ def test_what_is_no_word_gets_its_column_too(main, tmp_path):
     assert output.startswith("# sent_id = 1\n# text = I can't.\n1\tI\t") and output[-2:] == "\n\n"
 
 
+@pytest.mark.parametrize("options", [[], ["--confidence"], ["--nbest", "2"]])
+def test_tagged_conllu_is_still_conllu(main, tagger, tmp_path, options):
+    path, again = tmp_path / "in", tmp_path / "again"
+    path.write_text(CONLLU)
+    again.write_text(main("--conll", path, "--word-column", "1", *options)[2])
+    words, tags = read_words_tags(again, 1, 10)
+    assert words == [["I", "ca", "n't", "New York"]] and tags == tagger.tag(words)
+
+
+def test_tags_with_spaces_need_tabs(main, monkeypatch, tmp_path, tagger):
+    path = tmp_path / "in"
+    init = Tagger.__init__
+
+    def spaced(self, *arguments):
+        init(self, *arguments)
+        self.tag_names = {index: f"{tag} x" for index, tag in self.tag_names.items()}
+
+    monkeypatch.setattr(Tagger, "__init__", spaced)
+    path.write_text("Paris\tX\n")
+    assert re.fullmatch(r"Paris\tX\t\S+ x\n", main("--conll", path)[2])
+    path.write_text("Paris X\n")
+    status, (error,) = main("--conll", path)[:2]
+    assert status == 1 and "expected columns separated by tabs" in error
+
+
+def test_a_file_is_read_in_windows_and_stdin_may_be_closed(main, monkeypatch, tmp_path):
+    """Even from a terminal, where typed sentences are tagged one by one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stdin").write_text("Paris\n\nis\n\nold\n")
+    sizes, windows = [], inference.windows
+
+    def noted(sentences, size):
+        sizes.append(size)
+        return windows(sentences, size)
+
+    monkeypatch.setattr(inference, "windows", noted)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
+    assert main("--conll", "stdin")[2].startswith("Paris ")
+    assert set(sizes) == {inference.window}
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main("--conll", "stdin")[2].startswith("Paris ")
+    for arguments in ((), ("--conll", "-")):
+        assert main(*arguments)[1] == ["Error: stdin: expected sentences, found it closed"]
+
+
 def test_columns_from_stdin_and_the_column_of_training(command, tagger, tmp_path):
     output = command(CONLL2003, "--conll", "-", "--confidence")
     path = tmp_path / "out"
@@ -220,18 +273,18 @@ def test_columns_from_stdin_and_the_column_of_training(command, tagger, tmp_path
     assert tagger.word_column == 0
 
 
-def test_the_column_of_training_is_in_the_checkpoint(main, monkeypatch, tmp_path):
-    path = tmp_path / "in"
+def test_the_column_of_training_is_in_the_checkpoint(main, monkeypatch, tmp_path, tiny_checkpoint):
+    path, other = tmp_path / "in", tmp_path / "other.pt"
     path.write_text("O Paris\n")
-    init = Tagger.__init__
-
-    def second_column(self, *arguments):
-        init(self, *arguments)
-        self.word_column = 1
-
-    assert main("--conll", path)[2] == main("--conll", path, "--word-column", "0")[2]
-    monkeypatch.setattr(Tagger, "__init__", second_column)
-    assert main("--conll", path)[2] == main("--conll", path, "--word-column", "1")[2]
+    state = load_checkpoint(tiny_checkpoint)
+    assert state["settings"]["word_column"] == 0
+    state["settings"]["word_column"] = 1
+    save_checkpoint(str(other), state)
+    words = []
+    monkeypatch.setattr(Tagger, "tag", lambda _, sentences: words.append(sentences) or [["O"]])
+    main("--conll", path)
+    main("--conll", path, "--checkpoint", other)
+    assert words == [[["O"]], [["Paris"]]]
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,15 @@ def test_nbest_and_their_probabilities_by_enumeration():
     )
 
 
+def test_nbest_of_long_sentences(tagger):
+    """Each path of many words is less probable than the smallest float."""
+    words = 1000 * ["Paris", "zzz"]
+    ((best, first), (_, second)) = tagger.nbest([words], 2)[0]
+    assert best == tagger.tag([words])[0] and first == second == 0
+    with pytest.raises(InputError, match="nbest: expected a number from 1 on, found 0"):
+        tagger.nbest([words], 0)
+
+
 def test_nbest_gives_the_worked_ranking(worked_viterbi):
     scores, tag_map, ranking = worked_viterbi
     paths, found = ViterbiDecoder(tag_map).decode_nbest(scores, torch.tensor([4]), len(ranking))

@@ -154,8 +154,8 @@ def test_embeddings_without_overlap_only_warn(tiny_train, monkeypatch, tmp_path,
     monkeypatch.setattr(tiny_train, "emb_file", str(path))
     tiny_train.main()
     output = capsys.readouterr().out
-    assert f"{path}: vectors for 0 of the 13 words of train_file" in output
-    assert "Warning: no word of train_file" in output
+    assert f"{path}: vectors for 0 of the 13 frequent words of train_file" in output
+    assert "Warning: no frequent word of train_file" in output
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
 
 
@@ -403,6 +403,31 @@ def test_changed_constants_are_said(resumed, monkeypatch, capsys):
     ]
     monkeypatch.setattr(train, "epochs", 0)  # scoring does not depend on them
     assert said_changes(train, capsys) == []
+
+
+def test_another_criterion_or_validation_file_seeks_the_best_epoch_anew(
+    resumed, monkeypatch, tmp_path, capsys
+):
+    """A score of one kind says nothing about one of another."""
+    train, path = resumed
+    before = load_checkpoint(path)
+    other = tmp_path / "other.txt"
+    other.write_text(TINY_CORPUS + "\nMore O\n")
+    for constant, value in (("criterion", "entity_f1"), ("val_file", str(other))):
+        with monkeypatch.context() as patch:
+            patch.setattr(train, constant, value)
+            patch.setattr(train, "epochs", before["epoch"] + 1)
+            patch.setattr(train, "best_file", str(tmp_path / f"{constant}.pt"))
+            changed(path, lambda state: state.update(best_score=0.99, epochs_since_best=1))
+            shutil.copy(path, train.best_file)
+            capsys.readouterr()
+            train.main()
+            assert "the best epoch is sought anew" in capsys.readouterr().out
+            state = load_checkpoint(train.best_file)
+            assert state["epoch"] == before["epoch"] + 1 and state["epochs_since_best"] == 0
+            assert state["best_score"] == state["history"][-1][train.criterion]
+        # What was the best by the other measure is kept.
+        assert load_checkpoint(tmp_path / f"{constant}.1.pt")["best_score"] == 0.99
 
 
 # Fuzzing -----------------------------------------------------------------------------------------

@@ -213,6 +213,20 @@ def test_fine_tuning_moves_the_vectors(with_embeddings, monkeypatch):
     assert state["model"]["word_embeddings.weight"][state["word_map"]["hotel"]].tolist() != [1] * 3
 
 
+def test_resuming_needs_no_file_of_vectors(with_embeddings, monkeypatch):
+    with_embeddings.main()
+    before = load_checkpoint(with_embeddings.last_file)
+    monkeypatch.setattr(with_embeddings, "emb_file", None)
+    monkeypatch.setattr(with_embeddings, "checkpoint", with_embeddings.last_file)
+    for epochs in (0, 3):
+        monkeypatch.setattr(with_embeddings, "epochs", epochs)
+        with_embeddings.main()
+    after = load_checkpoint(with_embeddings.last_file)
+    assert after["epoch"] == 3 and after["settings"] == before["settings"]
+    name = "word_embeddings.weight"
+    assert torch.equal(before["model"][name], after["model"][name])
+
+
 def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
     weights = []
     for epochs in (1, 3):
@@ -380,6 +394,38 @@ def test_the_history_may_not_have_a_checkpoint_s_name(tiny_train, monkeypatch, t
     monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "last.csv"))
     with pytest.raises(utils.InputError, match="found .*last.csv"):
         tiny_train.main()
+
+
+def test_best_and_last_may_not_be_one_file(tiny_train, monkeypatch):
+    monkeypatch.setattr(tiny_train, "best_file", os.path.relpath(tiny_train.last_file))
+    with pytest.raises(utils.InputError, match="best_file and last_file to differ"):
+        tiny_train.main()
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("batch_size", 0),
+        ("eval_batch_size", 0),
+        ("patience", 0),
+        ("patience", None),
+        ("epochs", -1),
+        ("epochs", 1.5),
+        ("word_rnn_layers", 0),
+        ("attention_heads", -1),
+        ("dropout", 1.0),
+    ],
+)
+def test_constants_that_cannot_be_are_refused_at_once(tiny_train, monkeypatch, name, value):
+    monkeypatch.setattr(tiny_train, name, value)
+    monkeypatch.setattr(tiny_train, "read_data", None)  # before anything is read
+    with pytest.raises(utils.InputError, match=f"{name}: expected .* found {value}$"):
+        tiny_train.main()
+
+
+def test_seeds_may_be_large(tiny_train, monkeypatch):
+    monkeypatch.setattr(tiny_train, "seed", 1 << 62)
+    tiny_train.main()
 
 
 def test_an_epoch_says_what_is_left_and_which_is_best(tiny_train, monkeypatch, capsys):
@@ -574,7 +620,7 @@ def test_bad_input_is_one_line_on_stderr(edited_copy, tmp_path, constants, messa
 
 
 def test_programming_errors_keep_their_traceback(edited_copy):
-    run = edited_copy(batch_size="ten")
+    run = edited_copy(lr="ten")
     _, errors = run.communicate()
     assert run.returncode == 1 and "Traceback" in errors
 
