@@ -1,16 +1,17 @@
 """Draw the README's learning curve.
 
-    python img/draw_curve.py HISTORY.csv
-
-HISTORY.csv is what a training run writes beside its last checkpoint.
+python img/draw_curve.py                 of the run that the README shows, curve.csv
+python img/draw_curve.py HISTORY.csv     of any run: what it writes beside its last checkpoint
 """
 
 import csv
 import math
+import pathlib
 import sys
 
 from canvas import LEFT, RIGHT, Picture, heading, number, save
 
+MEASURED = pathlib.Path(__file__).with_name("curve.csv")
 PLOT = 64, 362, 160  # where the axis of epochs begins and ends; the height of a plot
 
 
@@ -105,6 +106,11 @@ def ticks(low, high, count, whole=False):
     return [step * i for i in range(first, last + 1)]
 
 
+def pictures(path=MEASURED):
+    """{name: Picture}"""
+    with open(path, encoding="utf-8", newline="") as history:
+        return {"curve": curve(list(csv.DictReader(history)))}
+
+
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8", newline="") as history:
-        save({"curve": curve(list(csv.DictReader(history)))})
+    save(pictures(*sys.argv[1:]))

@@ -133,7 +133,9 @@ class Setup:
         """A DataLoader."""
         if textbook:
             return DataLoader(self.dataset, batch_size, shuffle=True, collate_fn=collate)
-        return data_loader(self.dataset, batch_size, shuffle=shuffle, shared=True)
+        return data_loader(
+            self.dataset, batch_size, shuffle=shuffle, shared=True, device=self.device
+        )
 
     def optimizer(self, model):
         """As in train.main."""

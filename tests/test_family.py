@@ -45,7 +45,7 @@ def batch_of(sentences):
 
 
 @pytest.mark.parametrize("constants", FAMILY.values(), ids=FAMILY)
-def test_each_trains_resumes_and_tags(tiny_train, monkeypatch, tmp_path, constants):
+def test_each_trains_resumes_and_tags(tiny_train, monkeypatch, tmp_path, on_cpu, constants):
     for name, value in constants.items():
         monkeypatch.setattr(tiny_train, name, value)
     tiny_train.main()
