@@ -70,7 +70,7 @@ def test_names_in_the_code_exist():
     }
     assert {"emb_file", "word_column", "LengthBatchSampler", "step_probabilities"} <= named
     owners = (train, models, datasets, inference, utils, inference.Tagger, inference.ViterbiDecoder)
-    owners += (models.LM_LSTM_CRF(5, 9, 9, 9), models.ViterbiLoss)
+    owners += (models.LM_LSTM_CRF(5, 9, 9, 9), models.ViterbiLoss, datasets.Batch)
     import torch
 
     owners += (torch, torch.nn.utils.rnn)
