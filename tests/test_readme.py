@@ -135,10 +135,9 @@ def fake_nltk():
     chunked = [("Dunston", "NNP", "B-NP"), ("checks", "VBZ", "B-VP")]
     corpora = types.SimpleNamespace(
         treebank=types.SimpleNamespace(tagged_sents=lambda: [tagged] * 3914),
-        conll2000=types.SimpleNamespace(chunked_sents=lambda file: [chunked] * 2000),
+        conll2000=types.SimpleNamespace(iob_sents=lambda file: [chunked] * 2000),
     )
-    chunk = types.SimpleNamespace(tree2conlltags=lambda tree: tree)
-    return types.SimpleNamespace(download=lambda names: True, corpus=corpora, chunk=chunk)
+    return types.SimpleNamespace(download=lambda names: True, corpus=corpora)
 
 
 @pytest.mark.parametrize("snippet", fenced("python"), ids=lambda text: text.split("\n")[0])
@@ -149,7 +148,7 @@ def test_snippets_run(snippet, prepared):
 
 
 def test_what_the_snippets_write_can_be_read(prepared):
-    written = {"treebank_train.txt": 3000, "chunks_valid.txt": 1000, "gmb.txt": 2}
+    written = {"treebank_train.txt": 3000, "chunks_test.txt": 2000, "gmb.txt": 2}
     for snippet in fenced("python"):
         if "open(" in snippet:
             exec(compile(snippet, "README.md", "exec"), {})
