@@ -107,6 +107,12 @@ def tiny_train(monkeypatch, tmp_path, tiny_corpus):
     return train
 
 
+@pytest.fixture
+def on_cpu(monkeypatch):
+    """Exactness to the last bit is promised on a CPU: some CUDA kernels add in any order."""
+    monkeypatch.setattr(train, "default_device", lambda: torch.device("cpu"))
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory):
     """Path of what tiny_train saves after an epoch, made once; not to be changed."""

@@ -20,12 +20,6 @@ from inference import Tagger
 from utils import load_checkpoint, read_words_tags
 
 
-@pytest.fixture
-def on_cpu(monkeypatch):
-    """Exactness to the last bit is promised on a CPU: some CUDA kernels add in any order."""
-    monkeypatch.setattr(train, "default_device", lambda: torch.device("cpu"))
-
-
 # Learning and stopping ---------------------------------------------------------------------------
 
 
