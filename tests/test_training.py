@@ -19,7 +19,6 @@ import utils
 from inference import Tagger
 from utils import load_checkpoint, read_words_tags
 
-
 # Learning and stopping ---------------------------------------------------------------------------
 
 
