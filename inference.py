@@ -124,7 +124,7 @@ class ViterbiDecoder:
             found.append(tag)
         if not found:
             return [[] for _ in lengths]
-        found = torch.stack(found[::-1], dim=1).tolist()  # only here the CPU waits for a GPU
+        found = torch.stack(found[::-1], dim=1).tolist()  # a GPU is waited for once, not per word
         return [tags[: length - 1] for tags, length in zip(found, lengths.tolist(), strict=True)]
 
     @torch.inference_mode()

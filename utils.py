@@ -109,6 +109,7 @@ class _CountedFile(io.FileIO):
     """A file that reports how many bytes each read has given, to its attribute `report`."""
 
     def readinto(self, buffer):
+        """As io.FileIO has it; what BufferedReader calls for each block."""
         count = super().readinto(buffer)
         self.report(count)
         return count
@@ -727,6 +728,7 @@ def by_first_process(function):
 
     @functools.wraps(function)
     def run(*arguments):
+        """The function in the first process, None in the others; the first's result in all."""
         return gather(function(*arguments) if rank() == 0 else None)[0]
 
     return run
@@ -786,6 +788,7 @@ def detect_scheme(tags):
         steps.update(zip(("O", *sentence), (*sentence, "O"), strict=True))
 
     def violations(scheme):
+        """How many steps from one tag to the next a scheme forbids."""
         return sum(count for step, count in steps.items() if not may_follow(*step, scheme))
 
     # The scheme whose rules are broken least often: a slip in a large file changes nothing.

@@ -13,7 +13,8 @@ import torch
 from conftest import TINY_CORPUS, equal
 
 import utils
-from inference import Tagger
+from inference import Tagger, ViterbiDecoder, predict, restore_model
+from models import ViterbiLoss
 from utils import InputError, load_checkpoint, read_words_tags
 
 
@@ -121,6 +122,26 @@ def test_tags_that_training_never_had(tiny_train, monkeypatch, tmp_path, capsys,
     assert status == 1 and errors == [
         "Error: criterion: expected one of macro_f1, accuracy, found 'entity_f1'"
     ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_unknown_tags_do_not_change_the_loss_of_the_others(tiny_train, monkeypatch, batch_size):
+    """However the sentences with such tags are spread over the batches."""
+    tiny_train.main()
+    state = load_checkpoint(tiny_train.last_file)
+    model, loss = restore_model(state), ViterbiLoss(state["tag_map"])
+    decoder = ViterbiDecoder(state["tag_map"])
+
+    def mean_loss(words, tags, size):
+        dataset = tiny_train.encode((words, tags), state)
+        return predict(model, dataset, size, decoder, loss)[1]
+
+    known = [["Paris"], ["Jones", "left", "."]], [["B-LOC"], ["B-PER", "O", "O"]]
+    unknown = [["Dunston", "in"], ["the", "Majestic", "Hotel", "."]], [["O", "NEW"], ["NEW"] * 4]
+    expected = mean_loss(*known, 1)
+    both = (known[0] + unknown[0], known[1] + unknown[1])
+    assert mean_loss(*both, batch_size) == pytest.approx(expected, rel=1e-5)
+    assert mean_loss(*unknown, batch_size) == 0
 
 
 # Embedding files ---------------------------------------------------------------------------------
