@@ -12,7 +12,8 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from utils import create_input_tensors, processes, rank
+from machinery.processes import processes, rank
+from utils import create_input_tensors
 
 
 class Batch(NamedTuple):

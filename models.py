@@ -21,15 +21,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from utils import (
-    END,
-    START,
-    UNK,
-    InputError,
-    mean_of_processes,
-    processes,
-    random_embeddings,
-)
+from machinery.errors import END, START, UNK, InputError
+from machinery.processes import mean_of_processes, processes
+from machinery.vectors import random_embeddings
 
 
 class Dropout(nn.Dropout):

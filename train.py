@@ -14,10 +14,7 @@ The method is that of Liu et al. 2018 (arXiv 1709.04109): two language models an
 trained together, by summing their losses.
 """
 
-import collections
 import functools
-import hashlib
-import math
 import os
 import statistics
 import time
@@ -28,38 +25,39 @@ from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
 from inference import ViterbiDecoder, predict, restore_model
-from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
-from utils import (
+from machinery.checkpoints import (
     CHECKPOINT_FORMAT,
-    END,
     HISTORY,
-    START,
-    InputError,
-    are_spans,
-    by_first_process,
     check_can_save,
-    convert_scheme,
-    create_maps,
-    default_device,
-    detect_scheme,
-    fingerprint,
-    gather,
     history_file,
     keep_aside,
     load_checkpoint,
-    load_embeddings,
+    save_checkpoint,
+    save_history,
+)
+from machinery.errors import END, START, InputError, run_script, visible
+from machinery.processes import (
+    by_first_process,
+    default_device,
+    gather,
     mean_of_processes,
     process_group,
     processes,
-    rank,
-    read_words_tags,
     replicated,
-    run_script,
-    save_checkpoint,
-    save_history,
-    scores,
-    visible,
 )
+from machinery.report import duration, report_unknown_tags, summary
+from machinery.runs import (
+    differences,
+    fingerprint,
+    load_if_of_run,
+    record_epoch,
+    resume_momentum,
+    rng_states,
+    set_rng_states,
+)
+from machinery.spans import are_spans, convert_scheme, detect_scheme, scores
+from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
+from utils import create_maps, load_embeddings, read_words_tags
 
 # Data --------------------------------------------------------------------------------------------
 train_file = "data/train.txt"
@@ -373,57 +371,6 @@ def resume_run(path, settings, dropout, free):
     return state, model
 
 
-def resume_momentum(path, state, optimizer):
-    """Put momentum where it stood.
-
-    :raises InputError: the checkpoint's are not of this model
-    """
-    try:
-        # The file's momentum, but the learning rate and all else from the constants.
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-        for parameter, kept in optimizer.state.items():
-            if kept["momentum_buffer"].shape != parameter.shape:
-                raise ValueError("the momentum has another size than the parameter")
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
-
-
-def rng_states():
-    """Where this process's random number generators stand: dropout draws from them."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def set_rng_states(path, states, seed, epoch):
-    """Put the random number generators where they stood.
-
-    Generators that have none to go on from, as with another number of processes or of GPUs, begin
-    with numbers that no other process and no earlier epoch had.
-
-    :param path: where the states come from
-    :param states: what rng_states gave in each process
-    :raises InputError: they are no such states
-    """
-    digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:4], "big"))
-    if len(states) != processes():
-        return
-    try:
-        own = states[rank()]
-        torch.set_rng_state(own["cpu"])
-        if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(own["cuda"])
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
-
-
-def differences(before, now):
-    """{name: (value before, value now)} of what differs, as they would be written in Python"""
-    both = {name: (repr(before.get(name)), repr(value)) for name, value in now.items()}
-    return {name: (old, new) for name, (old, new) in both.items() if old != new}
-
-
 def note_changes(state, training):
     """Take the settings of training into `state`, and say what is not as it was on resuming.
 
@@ -456,15 +403,6 @@ def check_files():
         check_can_save(path)
 
 
-def load_if_of_run(path, run, epoch=math.inf):
-    """The checkpoint at `path`, if it is of this run and not from after `epoch`; else None."""
-    try:
-        state = load_checkpoint(path)
-    except (InputError, OSError):
-        return None
-    return state if state["run"] == run and state["epoch"] <= epoch else None
-
-
 @by_first_process
 def keep_other_runs(run, epoch, best_too):
     """Rename the files that this run did not write, or that are ahead of where it resumed.
@@ -489,17 +427,6 @@ def check_criterion(criterion, dataset):
     known = ["macro_f1", "accuracy"] + ["entity_f1"] * are_spans(tags)
     if criterion not in known:
         raise InputError(f"criterion: expected one of {', '.join(known)}, found {criterion!r}")
-
-
-def report_unknown_tags(path, dataset):
-    """Say which tags of a file the model does not know."""
-    counts = collections.Counter(tag for tags in dataset.tags for tag in tags)
-    unknown = [f"{tag} ({count})" for tag, count in counts.items() if tag not in dataset.tag_map]
-    if unknown:
-        print(
-            f"{path}: tags that training never had count as wrong, and their sentences are "
-            f"left out of the loss: {visible(', '.join(sorted(unknown)))}"
-        )
 
 
 # ------------------------------------------------------------------------------------------------
@@ -563,20 +490,6 @@ def history_entry(seconds, optimizer, losses, val_loss, result):
     return entry | {name: result[name] for name in HISTORY if name in result}
 
 
-def record_epoch(state, score, model, optimizer, entry):
-    """Take a finished epoch into `state`; epochs_since_best is 0 if its score is the best so far.
-
-    :param entry: as history_entry gives it
-    """
-    improved = score > state["best_score"]
-    state["epoch"] += 1
-    state["best_score"] = max(score, state["best_score"])
-    state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
-    state["rng"] = gather(rng_states())
-
-
 def save_epoch(state):
     """Write the checkpoints and the history."""
     # The best first: after a crash between the two, resuming the last finds the best again.
@@ -609,15 +522,6 @@ def best_so_far(state):
     """epoch 4 (macro F1 55.10%)"""
     epoch = state["epoch"] - state["epochs_since_best"]
     return f"epoch {epoch} ({criterion.replace('_f1', ' F1')} {state['best_score']:.2%})"
-
-
-def duration(seconds):
-    """48 s, 1 min 36 s or 2 h 5 min"""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 # ------------------------------------------------------------------------------------------------
@@ -672,17 +576,6 @@ def score_file(model, path, dataset, batch_size, decoder):
             f"({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
         )
     return result
-
-
-def summary(result):
-    """The scores in a few words."""
-    line = f"accuracy {result['accuracy']:.2%}, macro F1 {result['macro_f1']:.2%}"
-    if "entity_f1" in result:
-        line += (
-            f", entity F1 {result['entity_f1']:.2%} (precision {result['precision']:.2%}, "
-            f"recall {result['recall']:.2%})"
-        )
-    return line
 
 
 def last_saved():

@@ -13,7 +13,8 @@ from example import TAG_NAMES, TAGS, WORDS, maps
 
 # example.py has put the project's own folder on the path.
 from datasets import LengthBatchSampler
-from utils import END, START, create_input_tensors
+from machinery.errors import END, START
+from utils import create_input_tensors
 
 WORD_MAP, CHAR_MAP, TAG_MAP = maps()
 M = len(TAG_MAP)

@@ -14,8 +14,8 @@ from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps
 
 # example.py has put the project's own folder on the path.
 from inference import ViterbiDecoder
+from machinery.errors import END, START
 from models import ViterbiLoss
-from utils import END, START
 
 _, _, TAG_MAP = maps()
 M = len(TAG_MAP)

@@ -42,14 +42,10 @@ from parallel import CONTEXT, Team  # noqa: E402
 import train  # noqa: E402  (only found after the line above)
 from datasets import collate, data_loader  # noqa: E402
 from inference import ViterbiDecoder  # noqa: E402
+from machinery.processes import default_device, process_group, replicated  # noqa: E402
+from machinery.spans import scores  # noqa: E402
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
-from utils import (  # noqa: E402
-    default_device,
-    process_group,
-    read_words_tags,
-    replicated,
-    scores,
-)
+from utils import read_words_tags  # noqa: E402
 
 SLICES = 5  # turns in which an epoch is taken
 TAGGING_BATCH = 32  # sentences

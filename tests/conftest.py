@@ -15,7 +15,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402  (only found after the line above)
-from utils import load_checkpoint, run_script  # noqa: E402
+from machinery.checkpoints import load_checkpoint  # noqa: E402
+from machinery.errors import run_script  # noqa: E402
 
 TINY_CORPUS = """\
 Dunston B-PER
@@ -150,6 +151,7 @@ def edited_copy(root, tmp_path, tiny_corpus):
     """
     for name in ("models.py", "datasets.py", "utils.py", "inference.py", "train.py"):
         shutil.copy(root / name, tmp_path / name)
+    shutil.copytree(root / "machinery", tmp_path / "machinery", dirs_exist_ok=True)
 
     def start(**constants):
         text = (tmp_path / "train.py").read_text(encoding="utf-8")

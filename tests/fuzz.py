@@ -22,15 +22,10 @@ from conftest import TINY_CORPUS, train
 
 from datasets import WCDataset, collate
 from inference import Tagger
-from utils import (
-    InputError,
-    create_maps,
-    history_file,
-    load_checkpoint,
-    load_embeddings,
-    read_words_tags,
-    save_history,
-)
+from machinery import runs
+from machinery.checkpoints import history_file, load_checkpoint, save_history
+from machinery.errors import InputError
+from utils import create_maps, load_embeddings, read_words_tags
 
 CONLLU = "# text = a b\n" + "".join(
     f"{number}\t{word}\t_\tNOUN\tNN\t_\t0\troot\t_\t_\n"
@@ -105,8 +100,8 @@ def use_checkpoint(path):
     settings = load_checkpoint(path)["settings"]
     state, model = train.resume_run(path, train.model_settings() | settings, 0.5, [])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    train.resume_momentum(path, state, optimizer)
-    train.set_rng_states(path, state["rng"], 1, state["epoch"])
+    runs.resume_momentum(path, state, optimizer)
+    runs.set_rng_states(path, state["rng"], 1, state["epoch"])
     train.print_end(state, 0, True)
     save_history(history_file(path), state["history"])
     train.note_changes(state, train.training_settings(([], []), ([], [])))

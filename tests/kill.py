@@ -18,7 +18,7 @@ import traceback
 import torch
 from conftest import TINY_CORPUS, differences, tiny_constants, train
 
-from utils import load_checkpoint
+from machinery.checkpoints import load_checkpoint
 
 
 def start(constants, log):

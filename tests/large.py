@@ -21,7 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402  (only found after the line above)
-from utils import END, PAD, UNK, load_embeddings  # noqa: E402
+from machinery.errors import END, PAD, UNK  # noqa: E402
+from utils import load_embeddings  # noqa: E402
 
 WORDS, DIM = 400_000, 100  # those of GloVe's smallest files
 CORPUS_WORDS = 10_000  # of them, that a corpus knows

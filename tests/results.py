@@ -26,7 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402  (only found after the line above)
-from utils import read_words_tags, scores  # noqa: E402
+from machinery.spans import scores  # noqa: E402
+from utils import read_words_tags  # noqa: E402
 
 TASKS = {"ner": (3, "entity_f1"), "chunks": (2, "entity_f1"), "pos": (1, "accuracy")}
 CORPORA = {"ncbi_disease": "entity_f1", "wnut17": "entity_f1", "ud_english_ewt": "accuracy"}

@@ -14,14 +14,11 @@ import pytest
 
 import inference
 from inference import Tagger
-from utils import (
-    column_sentences,
-    decoded_lines,
-    load_checkpoint,
-    read_words_tags,
-    save_checkpoint,
-    scores,
-)
+from machinery.checkpoints import load_checkpoint, save_checkpoint
+from machinery.command import write_sentences
+from machinery.spans import scores
+from machinery.text import column_sentences, decoded_lines
+from utils import read_words_tags
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def test_redirected_sequences_are_columns(command, tagger, tmp_path):
 def test_tags_with_spaces_are_parted_by_tabs(capsys, tagger, tmp_path):
     spaced = pickle.loads(pickle.dumps(tagger))
     spaced.tag_names = {index: f"{tag} x" for index, tag in tagger.tag_names.items()}
-    inference.write_sentences(spaced, [["Paris", "is"], ["old"]])
+    write_sentences(spaced, [["Paris", "is"], ["old"]])
     path = tmp_path / "corpus.conll"
     path.write_text(capsys.readouterr().out)
     expected = [[f"{tag} x" for tag in tags] for tags in tagger.tag([["Paris", "is"], ["old"]])]

@@ -10,8 +10,9 @@ import sys
 import pytest
 import torch
 
-import utils
-from utils import InputError, load_checkpoint
+from machinery import checkpoints, runs
+from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
 
 
 def script(root, *arguments):
@@ -48,10 +49,10 @@ def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, tmp
         if len(saved) == 3:
             raise Killed  # the second epoch's best is written, its last is not
         saved.append(path)
-        utils.save_checkpoint(path, state)
+        checkpoints.save_checkpoint(path, state)
 
     monkeypatch.setattr(tiny_train, "save_checkpoint", save)
-    monkeypatch.setattr(tiny_train, "record_epoch", always_better(tiny_train.record_epoch))
+    monkeypatch.setattr(tiny_train, "record_epoch", always_better(runs.record_epoch))
     with pytest.raises(Killed):
         tiny_train.main()
     assert load_checkpoint(tiny_train.best_file)["epoch"] == 2
@@ -72,7 +73,8 @@ def always_better(record_epoch):
 FULL_DISK = """if True:
     import resource, signal, sys
     import torch
-    from utils import run_script, save_checkpoint
+    from machinery.checkpoints import save_checkpoint
+    from machinery.errors import run_script
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limit = int(sys.argv[2])
     if limit:
@@ -84,7 +86,7 @@ FULL_DISK = """if True:
 def save_to_full_disk(root, folder, limit):
     """Save 4 MB where there is no room for it, over a small checkpoint."""
     path = folder / "last.pt"
-    utils.save_checkpoint(path, {"a": 1})
+    checkpoints.save_checkpoint(path, {"a": 1})
     command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]
     result = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert result.returncode == 1
@@ -235,14 +237,14 @@ def test_saving_says_what_the_disk_said(tmp_path, monkeypatch):
     def fail(*arguments):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(utils.torch, "save", fail)
+    monkeypatch.setattr(checkpoints.torch, "save", fail)
     with pytest.raises(RuntimeError, match="a bug"):
-        utils.save_checkpoint(tmp_path / "last.pt", {})
+        checkpoints.save_checkpoint(tmp_path / "last.pt", {})
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(utils.torch, "save", full)
+    monkeypatch.setattr(checkpoints.torch, "save", full)
     with pytest.raises(OSError, match="No space left") as caught:
-        utils.save_checkpoint(tmp_path / "last.pt", {})
+        checkpoints.save_checkpoint(tmp_path / "last.pt", {})
     assert caught.value.filename == str(tmp_path / "last.pt")

@@ -9,7 +9,8 @@ import zipfile
 import pytest
 import torch
 
-from utils import InputError, create_input_tensors, create_maps, load_embeddings, word_index
+from machinery.errors import InputError
+from utils import create_input_tensors, create_maps, load_embeddings, word_index
 
 WORDS = ["dunston", "checks", "in"]
 TAG_MAP = {"<start>": 0, "tag_1": 1, "tag_2": 2, "tag_3": 3, "<end>": 4}

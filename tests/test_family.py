@@ -11,8 +11,10 @@ from torch import nn
 import train
 from datasets import WCDataset, collate
 from inference import Tagger, ViterbiDecoder
+from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
 from models import CRF, LM_LSTM_CRF, SelfAttention, ViterbiLoss
-from utils import InputError, create_maps, load_checkpoint
+from utils import create_maps
 
 FAMILY = {
     "LM-LSTM-CRF": {},

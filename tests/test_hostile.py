@@ -12,10 +12,12 @@ import pytest
 import torch
 from conftest import TINY_CORPUS, equal
 
-import utils
 from inference import Tagger, ViterbiDecoder, predict, restore_model
+from machinery import spans
+from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
 from models import ViterbiLoss
-from utils import InputError, load_checkpoint, read_words_tags
+from utils import read_words_tags
 
 
 def put(path, content):
@@ -90,7 +92,7 @@ def test_odd_data_is_trained_on_and_tagged(tiny_train, monkeypatch, tmp_path, od
     assert sum(map(len, words)) == len(ODD_DATA[odd].replace("\n\n", "\n").split("\n")) - 1
     found = Tagger(tiny_train.best_file).tag(words)
     assert list(map(len, found)) == list(map(len, words))
-    assert utils.scores(tags, found) == result
+    assert spans.scores(tags, found) == result
 
 
 @pytest.mark.parametrize("criterion", ["macro_f1", "entity_f1", "accuracy"])

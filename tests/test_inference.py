@@ -7,8 +7,11 @@ import sys
 import pytest
 
 import train
-from inference import Tagger, ViterbiDecoder, predict, split_words
-from utils import load_checkpoint, read_words_tags
+from inference import Tagger, ViterbiDecoder, predict
+from machinery import spans
+from machinery.checkpoints import load_checkpoint
+from machinery.text import split_words
+from utils import read_words_tags
 
 
 @pytest.fixture
@@ -302,7 +305,7 @@ def test_inference_gives_the_tags_that_training_scored_on_real_data(
     monkeypatch.setattr(tiny_train, "train_file", str(sample))
     monkeypatch.setattr(tiny_train, "test_file", str(folder / "test.txt"))
     seen = []
-    score = tiny_train.scores
+    score = spans.scores
     monkeypatch.setattr(tiny_train, "scores", lambda *a: seen.append(a) or score(*a))
     tiny_train.main()
     text = "".join(" ".join(sentence) + "\n" for sentence in words)

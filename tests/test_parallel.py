@@ -18,10 +18,12 @@ from conftest import TINY_CORPUS, differences, tiny_constants
 from parallel import Team
 
 import train
-import utils
 from datasets import LengthBatchSampler, collate, data_loader
+from machinery import errors, processes, runs
+from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
 from models import LanguageModelLoss, ViterbiLoss
-from utils import InputError, load_checkpoint, read_words_tags
+from utils import read_words_tags
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="needs gloo")
 
@@ -38,7 +40,7 @@ def run_train(constants, patch=None, times=1):
     if patch is not None:
         patch()
     for _ in range(times):
-        utils.run_script(train.main, functools.partial(train.how_to_resume, train.last_saved()))
+        errors.run_script(train.main, functools.partial(train.how_to_resume, train.last_saved()))
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ def test_an_empty_share_has_no_gradient(tiny_train, monkeypatch, part):
 # One step ----------------------------------------------------------------------------------------
 
 
-@utils.process_group()
+@processes.process_group()
 def one_step(path, folder, batch_size):
     """Save the gradients of the first step, and the losses that are shown."""
     for name, value in tiny_constants(path, folder).items():
@@ -127,7 +129,7 @@ def one_step(path, folder, batch_size):
     tags[-1] = ["I-NEW"] * len(tags[-1])  # in no mean of the Viterbi loss
     dataset = train.encode((words, tags), state)
     loader = data_loader(dataset, batch_size, shuffle=True, seed=1, shared=True)
-    replica = utils.replicated(model)
+    replica = processes.replicated(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     lm_loss = LanguageModelLoss(state["word_map"], len(state["word_map"]))
     losses = []
@@ -136,8 +138,8 @@ def one_step(path, folder, batch_size):
         losses.append(train.train_epoch(replica, *step))
         gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
         losses[-1] = (*losses[-1], gradients)
-    if utils.rank() == utils.processes() - 1:
-        torch.save(losses, folder / f"{utils.processes()}.pt")
+    if processes.rank() == processes.processes() - 1:
+        torch.save(losses, folder / f"{processes.processes()}.pt")
 
 
 @pytest.mark.parametrize("batch_size", [7, 2])
@@ -145,10 +147,10 @@ def test_gradients_and_losses_are_those_of_one_process(tmp_path, batch_size):
     path = tmp_path / "corpus.txt"
     path.write_text(CORPUS, encoding="utf-8")
     found = []
-    for processes in (1, 2):
-        result = Team(processes, tmp_path, one_step, path, tmp_path, batch_size).wait()
+    for count in (1, 2):
+        result = Team(count, tmp_path, one_step, path, tmp_path, batch_size).wait()
         assert not any(result[0]), result[2]
-        found.append(torch.load(tmp_path / f"{processes}.pt", weights_only=True))
+        found.append(torch.load(tmp_path / f"{count}.pt", weights_only=True))
     for (lm, crf, gradients), expected in zip(*found, strict=True):
         assert (lm, crf) == pytest.approx(expected[:2], rel=1e-6)
         norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm().item()
@@ -173,10 +175,10 @@ def test_two_processes_train_what_one_does(run, tmp_path, constants):
         (tmp_path / "vectors.txt").write_text("hotel 1 1 1\nzebra 3 3 3\n")
         constants["emb_file"] = str(tmp_path / "vectors.txt")
     outputs, states = [], []
-    for processes in (1, 2):
-        name = str(processes)
+    for count in (1, 2):
+        name = str(count)
         constants = EXACT | constants | dict(lr=0.1, eval_batch_size=2, epochs=3)
-        outputs.append(trained(run(name, processes, **constants)))
+        outputs.append(trained(run(name, count, **constants)))
         states.append(load_checkpoint(tmp_path / name / "best.pt"))
     changing = r"\d+\.\d s|; at most .* left|epochs in .*:|/[12]/|, in 2 processes"
     one, two = (re.sub(changing, "", output) for output in outputs)
@@ -215,10 +217,10 @@ def test_runs_resume_on_any_number_of_processes(run, tmp_path, before, after):
 
 def test_each_process_draws_numbers_of_its_own(monkeypatch):
     drawn = []
-    for processes, rank, epoch in ((2, 0, 0), (2, 1, 0), (2, 0, 1), (2, 0, 0)):
-        monkeypatch.setattr(train, "processes", lambda count=processes: count)
-        monkeypatch.setattr(train, "rank", lambda number=rank: number)
-        train.set_rng_states("file", [train.rng_states()], 1, epoch)
+    for count, rank, epoch in ((2, 0, 0), (2, 1, 0), (2, 0, 1), (2, 0, 0)):
+        monkeypatch.setattr(runs, "processes", lambda count=count: count)
+        monkeypatch.setattr(runs, "rank", lambda number=rank: number)
+        runs.set_rng_states("file", [runs.rng_states()], 1, epoch)
         drawn.append(torch.rand(3).tolist())
     assert drawn[0] == drawn[3]
     assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
@@ -251,7 +253,7 @@ def failing_in_one(kind):
     train_epoch = train.train_epoch
 
     def fail(*arguments):
-        if utils.rank() == 1 and arguments[-1] == 1:
+        if processes.rank() == 1 and arguments[-1] == 1:
             if kind == "input":
                 raise InputError("the disk is on fire")
             if kind == "killed":

@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 from oracle import all_paths, tag_map_of
 
 from datasets import WCDataset, collate
-from inference import Tagger, ViterbiDecoder, split_words
-from utils import create_maps, fingerprint, read_words_tags, scores, spans, visible
+from inference import Tagger, ViterbiDecoder
+from machinery.errors import visible
+from machinery.runs import fingerprint
+from machinery.spans import scores, spans
+from machinery.text import split_words
+from utils import create_maps, read_words_tags
 
 # The same examples in every run, and none judged by the time it takes.
 settings.register_profile(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from utils import InputError, read_words_tags
+from machinery.errors import InputError
+from utils import read_words_tags
 
 
 def write(tmp_path, text, encoding="utf-8"):

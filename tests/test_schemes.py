@@ -6,7 +6,9 @@ import random
 import pytest
 
 from inference import Tagger
-from utils import InputError, convert_scheme, detect_scheme, load_checkpoint, may_follow, spans
+from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
+from machinery.spans import convert_scheme, detect_scheme, may_follow, spans
 
 # Two places side by side, an entity at the start and at the end, a sentence without any.
 WRITTEN = {

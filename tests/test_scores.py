@@ -6,7 +6,7 @@ import pytest
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.metrics.sequence_labeling import get_entities
 
-from utils import are_spans, scores, spans
+from machinery.spans import are_spans, scores, spans
 
 PREFIXES = {"IOB": "IB", "BIOES": "BIES"}
 

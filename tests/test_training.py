@@ -15,9 +15,10 @@ from conftest import differences, equal
 
 import datasets
 import train
-import utils
 from inference import Tagger
-from utils import load_checkpoint, read_words_tags
+from machinery import checkpoints, errors, report, spans
+from machinery.checkpoints import load_checkpoint
+from utils import read_words_tags
 
 # Learning and stopping ---------------------------------------------------------------------------
 
@@ -159,7 +160,7 @@ def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_pa
     monkeypatch.setattr(tiny_train, "test_file", str(path))
     result = tiny_train.main()
     words, tags = read_words_tags(path)
-    expected = utils.scores(tags, Tagger(tiny_train.best_file).tag(words))
+    expected = spans.scores(tags, Tagger(tiny_train.best_file).tag(words))
     assert result == expected
     output = capsys.readouterr().out
     assert "I-TIME (1)" in output  # a tag that training never had is named, and counts as wrong
@@ -287,7 +288,7 @@ def test_resuming_writes_over_its_own_files_only(tiny_train, monkeypatch, tmp_pa
     shutil.copy(tiny_train.last_file, tmp_path / "epoch_3.pt")
     middle = load_checkpoint(tiny_train.last_file)
     middle |= {"epoch": 1, "history": middle["history"][:1]}
-    utils.save_checkpoint(str(tmp_path / "middle.pt"), middle)
+    checkpoints.save_checkpoint(str(tmp_path / "middle.pt"), middle)
     monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "middle.pt"))
     monkeypatch.setattr(tiny_train, "epochs", 2)
     tiny_train.main()
@@ -310,7 +311,7 @@ def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path, capsys):
     state = load_checkpoint(tiny_train.last_file)
     table = rows(tmp_path / "last.csv")
     assert [int(row["epoch"]) for row in table] == [1, 2, 3]
-    assert [list(row) for row in table] == [list(utils.HISTORY)] * 3
+    assert [list(row) for row in table] == [list(checkpoints.HISTORY)] * 3
     for row, entry in zip(table, state["history"], strict=True):
         assert {name: float(value) for name, value in row.items()} == entry
         assert (
@@ -334,7 +335,7 @@ def test_without_language_models_or_spans_the_history_is_narrower(
         monkeypatch.setattr(tiny_train, name, value)
     tiny_train.main()
     absent = {"lm_loss", "entity_f1", "precision", "recall"}
-    assert set(rows(tmp_path / "last.csv")[0]) == set(utils.HISTORY) - absent
+    assert set(rows(tmp_path / "last.csv")[0]) == set(checkpoints.HISTORY) - absent
 
 
 def test_a_resumed_run_writes_the_whole_history(tiny_train, monkeypatch, tmp_path):
@@ -375,7 +376,7 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
             raise PermissionError(13, "Permission denied")
         replace(old, new)
 
-    monkeypatch.setattr(utils.os, "replace", busy)
+    monkeypatch.setattr(checkpoints.os, "replace", busy)
     tiny_train.main()
     warning = f"Warning: {tmp_path / 'last.csv'}: Permission denied; the history could not be saved"
     assert capsys.readouterr().out.count(warning) == 2
@@ -385,13 +386,13 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
 
 def test_the_history_may_not_have_a_checkpoint_s_name(tiny_train, monkeypatch, tmp_path):
     monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "last.csv"))
-    with pytest.raises(utils.InputError, match="found .*last.csv"):
+    with pytest.raises(errors.InputError, match="found .*last.csv"):
         tiny_train.main()
 
 
 def test_best_and_last_may_not_be_one_file(tiny_train, monkeypatch):
     monkeypatch.setattr(tiny_train, "best_file", os.path.relpath(tiny_train.last_file))
-    with pytest.raises(utils.InputError, match="best_file and last_file to differ"):
+    with pytest.raises(errors.InputError, match="best_file and last_file to differ"):
         tiny_train.main()
 
 
@@ -412,7 +413,7 @@ def test_best_and_last_may_not_be_one_file(tiny_train, monkeypatch):
 def test_constants_that_cannot_be_are_refused_at_once(tiny_train, monkeypatch, name, value):
     monkeypatch.setattr(tiny_train, name, value)
     monkeypatch.setattr(tiny_train, "read_data", None)  # before anything is read
-    with pytest.raises(utils.InputError, match=f"{name}: expected .* found {value}$"):
+    with pytest.raises(errors.InputError, match=f"{name}: expected .* found {value}$"):
         tiny_train.main()
 
 
@@ -464,7 +465,7 @@ def test_a_run_that_reaches_its_limit_says_so(tiny_train, monkeypatch, capsys):
     [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (96, "1 min 36 s"), (7509, "2 h 5 min")],
 )
 def test_durations(seconds, text):
-    assert train.duration(seconds) == text
+    assert report.duration(seconds) == text
 
 
 # Scoring, and what is refused -------------------------------------------------------------------
@@ -480,7 +481,7 @@ def test_no_epochs_only_score_the_checkpoint(tiny_train, monkeypatch, tmp_path, 
     assert tiny_train.main() == trained
     assert {path: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
     monkeypatch.setattr(tiny_train, "checkpoint", None)
-    with pytest.raises(utils.InputError, match="epochs = 0"):
+    with pytest.raises(errors.InputError, match="epochs = 0"):
         tiny_train.main()
 
 
@@ -494,7 +495,7 @@ def test_checkpoints_are_plain_data(tiny_train):
 @pytest.mark.parametrize("failing", ["torch.save", "os.fsync", "os.replace"])
 def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, failing):
     path = tmp_path / "checkpoint.pt"
-    utils.save_checkpoint(str(path), {"a": 1})
+    checkpoints.save_checkpoint(str(path), {"a": 1})
 
     def fail(*arguments):
         if failing == "torch.save":
@@ -502,9 +503,9 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, f
         raise OSError(28, "No space left on device")
 
     module, _, function = failing.partition(".")
-    monkeypatch.setattr(getattr(utils, module), function, fail)
+    monkeypatch.setattr(getattr(checkpoints, module), function, fail)
     with pytest.raises(OSError):
-        utils.save_checkpoint(str(path), {"a": 2})
+        checkpoints.save_checkpoint(str(path), {"a": 2})
     monkeypatch.undo()
     assert torch.load(path) == {"a": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
@@ -514,7 +515,7 @@ def test_other_constants_are_refused_on_resuming(tiny_train, monkeypatch):
     tiny_train.main()
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
     monkeypatch.setattr(tiny_train, "char_rnn_dim", 12)
-    with pytest.raises(utils.InputError, match="char_rnn_dim = 6.* found 12"):
+    with pytest.raises(errors.InputError, match="char_rnn_dim = 6.* found 12"):
         tiny_train.main()
 
 
@@ -525,7 +526,7 @@ def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp
     for name in ("train_file", "val_file"):
         monkeypatch.setattr(tiny_train, name, str(path))
     monkeypatch.setattr(tiny_train, "criterion", criterion)
-    with pytest.raises(utils.InputError, match=f"macro_f1, accuracy, found '{criterion}'"):
+    with pytest.raises(errors.InputError, match=f"macro_f1, accuracy, found '{criterion}'"):
         tiny_train.main()
 
 
@@ -544,7 +545,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(utils.InputError, match=message):
+    with pytest.raises(errors.InputError, match=message):
         load_checkpoint(path)
 
 
@@ -554,7 +555,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
             return pathlib.Path.touch, (tmp_path / "created",)
 
     torch.save({"format": 3, "model": Hostile()}, tmp_path / "hostile.pt")
-    with pytest.raises(utils.InputError, match="expected a checkpoint"):
+    with pytest.raises(errors.InputError, match="expected a checkpoint"):
         load_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "created").exists()
 
