@@ -438,7 +438,7 @@ def tag_stream(tagger, arguments, options):
     name, source = ("stdin", sys.stdin.fileno()) if from_stdin else [arguments.conll] * 2
     to_terminal = sys.stdout.isatty()
     with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
-        lines = decoded_lines(file, name)
+        lines = decoded_lines(file, name, bar)
         if arguments.conll is not None:
             column = arguments.word_column
             column = tagger.word_column if column is None else column

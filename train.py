@@ -311,7 +311,7 @@ def new_run(words, tags, emb_file, settings):
     lm_vocab_size = len(word_map)
     embeddings = None
     if emb_file is not None:
-        embeddings, word_map, _ = load_embeddings(
+        embeddings, word_map, _, _ = load_embeddings(
             emb_file, word_map, settings["expand_vocab"], settings["caseless"]
         )
     model_arguments = dict(

@@ -1,17 +1,11 @@
-"""Reading, encoding, embeddings, scores and checkpoint files: all that surrounds the model.
+"""The data's way from files to numbers.
 
-In the order in which a run needs them:
-
-    read_words_tags       a column file        -> words and tags of every sentence
+    read_words_tags       a column file        -> the words and tags of each sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
-    load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
     create_input_tensors  one sentence         -> the model's eight inputs
-    process_group, gather, ...                 -> several processes that train together
-    scores                gold and predicted   -> accuracy, macro F1, entity F1
-    save_checkpoint, load_checkpoint           -> everything a run is, in one file
-    save_history          its epochs           -> a table of losses and scores, as CSV
+    load_embeddings       a file of vectors    -> the embedding matrix, word_map with its words
 
-The sentence "dunston checks in" is the example throughout.
+"dunston checks in" is the example sentence throughout.
 """
 
 import array
@@ -23,7 +17,7 @@ import torch
 
 from machinery.errors import END, PAD, START, UNK, InputError
 from machinery.text import column_sentences, decoded_lines, open_with_bar
-from machinery.vectors import _embedding_rows, _numbers, _report_coverage, random_embeddings
+from machinery.vectors import parse_numbers, random_embeddings, report_coverage, vector_lines
 
 # ------------------------------------------------------------------------------------------------
 # Column files
@@ -31,26 +25,27 @@ from machinery.vectors import _embedding_rows, _numbers, _report_coverage, rando
 
 
 def read_words_tags(path, word_column=0, tag_column=-1):
-    """Read the sentences of a column file: one word a line, a blank line after each sentence.
+    """Read the sentences of a column file: one word per line, a blank line after each sentence.
 
-    CoNLL-2003, CoNLL-2000, two columns and CoNLL-U are all read, separated by tabs or spaces.
-    `-DOCSTART-` lines are skipped and, in CoNLL-U, comments, multiword ranges (3-4) and empty
-    nodes (5.1). Elsewhere a `#` is a word. No sentence is dropped or cut.
+    Columns are separated by tabs or spaces. CoNLL-2003, CoNLL-2000, CoNLL-U and plain pairs of
+    word and tag are such files. `-DOCSTART-` lines are skipped and, in CoNLL-U, comments,
+    multiword ranges (3-4) and empty nodes (5.1); elsewhere, `#` is a word. No sentence is dropped
+    or cut.
 
-    :param path: the file, UTF-8, with or without a BOM, lines ending in LF or CRLF
-    :param word_column: which column is the word, counted from 0, or from the end if negative
-    :param tag_column: which column is the tag, likewise; -1 is the last
-    :return: words, tags: two lists with a list of strings for every sentence
-    :raises InputError: what is wrong in which line
+    :param path: the file, UTF-8, with or without a byte order mark, lines ending in LF or CRLF
+    :param word_column: the column of the word, counted from 0, or from the end if negative
+    :param tag_column: the column of the tag, likewise; -1 is the last
+    :return: words, tags: two lists with a list of strings for each sentence
+    :raises InputError: a line that is wrong, and what is wrong in it
     :raises OSError: the file cannot be read
     """
     words, tags = [], []
-    with open_with_bar(path, path) as (file, _):
-        lines = decoded_lines(file, path)
+    with open_with_bar(path, path) as (file, bar):
+        lines = decoded_lines(file, path, bar)
         for rows in column_sentences(lines, path, word_column, tag_column):
             rows = [columns for _, columns in rows if columns]
             if rows:
-                # Memory: equal words are one string, and list() drops what append reserved ahead.
+                # Memory: equal words share one string; list() frees what append allocated ahead.
                 words.append(list([sys.intern(columns[word_column]) for columns in rows]))
                 tags.append(list([sys.intern(columns[tag_column]) for columns in rows]))
     if not words:
@@ -63,6 +58,63 @@ def read_words_tags(path, word_column=0, tag_column=-1):
 # ------------------------------------------------------------------------------------------------
 
 
+def create_maps(words, tags, min_word_freq=1, min_char_freq=1, caseless=True):
+    """Number the words, characters and tags of the training data.
+
+    Pass the training data alone: what only the validation or test data contain must stay unknown.
+    The same data gives the same numbers in every run. Words and characters are numbered by falling
+    frequency: the most frequent begin a map, those seen only once end it.
+
+    :param words: list of sentences, each a list of words
+    :param tags: the same shape, of tags
+    :param min_word_freq: words that occur less often have no entry: they are read as <unk>
+    :param min_char_freq: likewise for characters
+    :param caseless: count words in lower case; characters always keep their case
+    :return: word_map, char_map, tag_map: dicts from a string to its index. word_map and char_map
+        begin with <pad>, <end>, <unk>; tag_map begins with <start> and ends with <end>
+    :raises InputError: a tag is spelled <start> or <end>
+    """
+    spelled = collections.Counter(itertools.chain.from_iterable(words))
+    char_counts = collections.Counter({" ": spelled.total()})  # a space follows every word
+    for word, count in spelled.items():
+        for char in word:
+            char_counts[char] += count
+    tag_set = set().union(*tags)
+    if reserved := tag_set & {START, END}:
+        raise InputError(f"expected tags other than {START} and {END}, found {min(reserved)}")
+    tag_map = {tag: index for index, tag in enumerate([START, *sorted(tag_set), END])}
+    word_counts = _entry_counts(spelled, caseless)
+    return (
+        _index_by_frequency(word_counts, min_word_freq),
+        _index_by_frequency(char_counts, min_char_freq),
+        tag_map,
+    )
+
+
+def frequent_vocab_size(words, word_map, min_freq, caseless=True):
+    """How many entries word_map has up to the last word that occurs `min_freq` times.
+
+    The words before this index are frequent, those from it on are not. With 2, it is the index of
+    the first word that occurs once.
+
+    :param words: list of sentences, each a list of words
+    :param word_map: as create_maps made it from these sentences
+    :return: int; <pad>, <end> and <unk> always count
+    """
+    spelled = collections.Counter(itertools.chain.from_iterable(words))
+    counts = _entry_counts(spelled, caseless)
+    frequent = itertools.takewhile(lambda entry: counts[entry] >= min_freq, list(word_map)[3:])
+    return 3 + len(list(frequent))
+
+
+def _entry_counts(spelled, caseless):
+    """Counter of words as they are looked up, from a Counter of words as they are written."""
+    counts = collections.Counter()
+    for word, count in spelled.items():
+        counts[word.lower() if caseless else word] += count
+    return counts
+
+
 def _index_by_frequency(counts, min_freq):
     """{<pad>: 0, <end>: 1, <unk>: 2, the most frequent: 3, ...}; ties in alphabetical order."""
     frequent = sorted((-count, entry) for entry, count in counts.items() if count >= min_freq)
@@ -71,47 +123,11 @@ def _index_by_frequency(counts, min_freq):
     return {entry: index for index, entry in enumerate(entries)}
 
 
-def create_maps(words, tags, min_word_freq=5, min_char_freq=1, caseless=True):
-    """Number the words, characters and tags of the training data.
-
-    Give it the training data alone: what only validation or test know must stay unknown.
-    The same data gives the same numbers in every run.
-
-    :param words: list of sentences, each a list of words
-    :param tags: the same shape, of tags
-    :param min_word_freq: words that occur fewer times have no entry: they are read as <unk>
-    :param min_char_freq: likewise for characters
-    :param caseless: count words in lower case; characters always keep their case
-    :return: word_map, char_map, tag_map: dicts from a string to its index. word_map and char_map
-        begin with <pad>, <end>, <unk>; tag_map has <start> first and <end> last
-    :raises InputError: a tag is spelled <start> or <end>
-    """
-    spelled, tag_set = collections.Counter(), set()
-    for sentence_words, sentence_tags in zip(words, tags, strict=True):
-        spelled.update(sentence_words)
-        tag_set.update(sentence_tags)
-    # What is the same in all occurrences of a word is looked at once.
-    word_counts, char_counts = collections.Counter(), collections.Counter()
-    for word, count in spelled.items():
-        word_counts[word.lower() if caseless else word] += count
-        for char in word:
-            char_counts[char] += count
-    char_counts[" "] += spelled.total()  # a space follows every word
-    if reserved := tag_set & {START, END}:
-        raise InputError(f"expected tags other than {START} and {END}, found {min(reserved)}")
-    tag_map = {tag: index for index, tag in enumerate([START, *sorted(tag_set), END])}
-    return (
-        _index_by_frequency(word_counts, min_word_freq),
-        _index_by_frequency(char_counts, min_char_freq),
-        tag_map,
-    )
-
-
 def word_index(word, word_map, caseless=True):
-    """The index by which a word is looked up; <unk>'s for words that word_map does not have."""
-    key = word.lower() if caseless else word
+    """The index of a word in word_map; <unk>'s if it has no entry."""
+    entry = word.lower() if caseless else word
     # Text may spell "<end>": a word like any other, not the token that we append.
-    return word_map[UNK] if key in (PAD, END, UNK) else word_map.get(key, word_map[UNK])
+    return word_map[UNK] if entry in (PAD, END, UNK) else word_map.get(entry, word_map[UNK])
 
 
 def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True):
@@ -130,8 +146,8 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
         char_length       19                                         ()
 
     :param words: list of words
-    :param tags: list of as many tags, or None where they are not known
-    :return: tuple of eight int64 tensors. A target in `tags` is -1 where the tag, or the one
+    :param tags: list of as many tags, or None if they are unknown
+    :return: tuple of eight int64 tensors. An entry of `tags` is -1 where the tag, or the one
         before it, is not in tag_map or not given
     """
     word_ids = [word_index(word, word_map, caseless) for word in words] + [word_map[END]]
@@ -142,7 +158,7 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
     backward_chars = [char for word in reversed(spelled) for char in (*reversed(word), space)]
     backward_chars.append(end)
 
-    # Counted, not searched for: a word may itself hold a space.
+    # Counted, not searched for: a word may itself contain a space.
     forward_markers, backward_markers = [], []
     last = len(forward_chars) - 1  # position of <end> in both directions
     begin = 0
@@ -154,12 +170,12 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
     if tags is None:
         targets = [-1] * (len(words) + 1)
     else:
-        path = [START, *tags, END]
+        sequence = [START, *tags, END]
         targets = [
             tag_map[previous] * len(tag_map) + tag_map[current]
             if previous in tag_map and current in tag_map
             else -1
-            for previous, current in itertools.pairwise(path)
+            for previous, current in itertools.pairwise(sequence)
         ]
 
     inputs = (
@@ -181,18 +197,19 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 
 
 def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
-    """Read pre-trained word vectors in a text format: a word and its numbers in every line.
+    """Read pre-trained word vectors from a text file: a word and its numbers per line.
 
-    GloVe's files have no other lines; word2vec's and fastText's begin with one that says how many
-    words and dimensions follow. The file may be packed, as .gz, or as .zip with one text in it.
+    GloVe's files have no other lines. Those of word2vec and fastText begin with a header: how many
+    words and dimensions follow. The file may be packed, as .gz or .zip; a path such as
+    "glove.6B.zip/glove.6B.100d.txt" names one of several files in an archive.
 
-    With `expand_vocab`, words of the file that word_map lacks are added behind its own. A word
-    too rare in the corpus for an entry of its own so gets its vector back, in training as in
-    inference. The words that were there before come first and stay the language models'
-    vocabulary: there is no use in learning to predict words that training never shows.
+    With `expand_vocab`, the file's words that word_map lacks are appended to it. A word too rare in
+    the corpus for an entry gets its vector this way, in training as in inference. The words that
+    were there keep their indices, and remain the language models' vocabulary: there is no use in
+    learning to predict words that training never shows.
 
-    With `caseless`, words are looked up in lower case. Those of the file that are not written so
-    give their vector to the word in lower case, where it has none of its own.
+    With `caseless`, words are looked up in lower case. A word of the file with capital letters
+    gives its vector to the lower-case word, unless that has a vector of its own.
 
     Rows without a vector (<end>, words that the file lacks) are drawn uniformly from
     +-sqrt(3 / dimensions), like embeddings trained from scratch. <pad> is zero. How many words of
@@ -201,17 +218,18 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
     :param emb_file: path of the file, UTF-8
     :param word_map: dict from word to index, as create_maps gives it
     :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
-        lm_vocab_size, the number of entries before expansion
+        lm_vocab_size, the number of entries before expansion; has_vector (V) bool, which rows
+        come from the file
     :raises InputError: a line has the wrong number of fields, or one that is not a number; the
-        file is packed and damaged, or shorter than it says
+        file is packed and damaged, or shorter than its header says
     :raises OSError: the file cannot be read
     """
     word_map, lm_vocab_size = dict(word_map), len(word_map)
-    # Memory: the corpus's rows have their places, the others follow in the file's order, so that
-    # what is read into here is the matrix, without a copy.
+    # Memory: vectors are read straight into the matrix. The corpus's rows come first, those of the
+    # other words follow in the file's order.
     values, dim = array.array("f"), 0
-    found = bytearray(lm_vocab_size)  # of each row: 0 no vector, 1 of another spelling, 2 its own
-    for number, word, numbers in _embedding_rows(emb_file):
+    found = bytearray(lm_vocab_size)  # per row: 0 no vector, 1 another spelling's, 2 its own
+    for number, word, numbers in vector_lines(emb_file):
         if not dim:
             dim = numbers.count(" ") + 1
             values = array.array("f", [0]) * (lm_vocab_size * dim)
@@ -221,17 +239,17 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
         if entry in (PAD, END):
             continue
         if row is None and expand_vocab:
-            values.extend(_numbers(emb_file, number, word, numbers))
+            values.extend(parse_numbers(emb_file, number, word, numbers))
             word_map[entry] = len(word_map)
             found.append(quality)
         elif row is not None and found[row] < quality:  # of duplicates, the first counts
-            values[row * dim : (row + 1) * dim] = _numbers(emb_file, number, word, numbers)
+            values[row * dim : (row + 1) * dim] = parse_numbers(emb_file, number, word, numbers)
             found[row] = quality
     if not dim:
         raise InputError(f"{emb_file}: expected a word and its numbers in every line, found none")
-    has_vector = torch.tensor(list(found[:lm_vocab_size])) > 0
-    _report_coverage(emb_file, int(has_vector[3:].sum()), lm_vocab_size - 3)
+    has_vector = torch.frombuffer(found, dtype=torch.uint8) > 0
+    report_coverage(emb_file, int(has_vector[3:lm_vocab_size].sum()), lm_vocab_size - 3)
     embeddings = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
-    missing = ~has_vector
+    missing = ~has_vector[:lm_vocab_size]
     embeddings[:lm_vocab_size][missing] = random_embeddings(lm_vocab_size, dim)[missing]
-    return embeddings, word_map, lm_vocab_size
+    return embeddings, word_map, lm_vocab_size, has_vector

@@ -1,7 +1,6 @@
 """Files of text, line by line: with a bar, as columns, as raw sentences."""
 
 import contextlib
-import io
 import itertools
 import os
 import re
@@ -12,46 +11,35 @@ from tqdm import tqdm
 from machinery.errors import InputError, visible
 
 
-class _CountedFile(io.FileIO):
-    """A file that reports how many bytes each read has given, to its attribute `report`."""
-
-    def readinto(self, buffer):
-        """As io.FileIO has it; what BufferedReader calls for each block."""
-        count = super().readinto(buffer)
-        self.report(count)
-        return count
-
-
 @contextlib.contextmanager
 def open_with_bar(file, name, hidden=False):
-    """Open a file in binary mode; while it is read, a bar shows how much of it, in bytes.
+    """Open a file in binary mode, with a progress bar in bytes that decoded_lines moves.
 
-    There is no bar where stderr is no terminal. The bar costs nothing for each line: it moves when
-    a block comes from the disk.
+    There is no bar where stderr is no terminal.
 
     :param file: path, or the number of an open file, which then stays open
-    :param name: stands before the bar
-    :param hidden: no bar anyway
+    :param name: shown before the bar
+    :param hidden: show no bar at all
     :return: context manager of (file, bar)
     :raises OSError: the file cannot be opened
     """
-    with contextlib.ExitStack() as stack:
-        raw = stack.enter_context(_CountedFile(file, closefd=not isinstance(file, int)))
-        status = os.fstat(raw.fileno())
+    with open(file, "rb", closefd=not isinstance(file, int)) as opened:
+        status = os.fstat(opened.fileno())
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
         look = dict(unit="B", unit_scale=True, leave=False, mininterval=0.5)
-        bar = tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **look)
-        raw.report = stack.enter_context(bar).update
-        yield stack.enter_context(io.BufferedReader(raw, 1 << 16)), bar
+        with tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **look) as bar:
+            yield opened, bar
 
 
-def decoded_lines(file, name):
-    """Yield (line number, line without its end) of UTF-8 text; a BOM is dropped.
+def decoded_lines(file, name, bar=None):
+    """Yield (line number, line without its end) of UTF-8 text, without its byte order mark.
 
     :param file: opened in binary mode
-    :param name: what errors call it
+    :param name: what errors call the file
+    :param bar: a progress bar in bytes, moved every thousand lines
     :raises InputError: a line is not UTF-8
     """
+    read = 0  # bytes
     # Binary lines end at \n alone. Text mode would also end them at \r, which does occur inside
     # tokens, and could not say which line is not UTF-8.
     for number, raw in enumerate(file, 1):
@@ -63,6 +51,9 @@ def decoded_lines(file, name):
                 f"0x{raw[error.start]:02x} at position {error.start + 1}"
             ) from None
         yield number, line.rstrip("\r\n")
+        read += len(raw)
+        if bar is not None and number % 1000 == 0:
+            bar.update(read - bar.n)
 
 
 def _detect_conllu(lines):

@@ -1,11 +1,15 @@
-"""Files of word vectors: plain, packed, with or without a header."""
+"""Files of word vectors: plain text, .gz or a file in a .zip, with or without a header.
+
+Such files are large, and come from anywhere: they are read line by line, unpacked on the way, and
+a damaged or hostile one ends in a sentence that names the line.
+"""
 
 import array
 import errno
 import gzip
 import io
 import math
-import os
+import pathlib
 import re
 import zipfile
 
@@ -14,21 +18,19 @@ import torch
 from machinery.errors import InputError, visible
 from machinery.text import decoded_lines, open_with_bar
 
-NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # no word's end: a field too many
-
+NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # in a word: the line has one too many
 HEADER = re.compile(r"[0-9]{1,9} [1-9][0-9]{0,8}")  # word2vec's first line: words, dimensions
+LONGEST_LINE = 1 << 20  # bytes; a small archive may unpack to a line that fills the memory
 
-LONGEST_LINE = 1 << 20  # bytes; what unpacks to lines without end must not fill the memory
 
+def vector_lines(emb_file):
+    """Yield (line number, word, its numbers in one string) for each word of a file of vectors.
 
-def _embedding_rows(emb_file):
-    """Yield (line number, word, its numbers in one string) of a file of vectors.
-
-    :raises InputError: a line has the wrong number of fields; there are not as many lines as the
-        first says
+    :raises InputError: a line has the wrong number of fields, or the file fewer or more lines than
+        its header says
     """
     number, dim, count = 0, None, None
-    for number, line in _embedding_lines(emb_file):
+    for number, line in _text_lines(emb_file):
         line = line.rstrip(" ")  # word2vec ends its lines with one
         if number == 1 and HEADER.fullmatch(line):
             count, dim = map(int, line.split(" "))
@@ -38,7 +40,7 @@ def _embedding_rows(emb_file):
             dim = spaces
         word, _, numbers = line.partition(" ")
         if spaces != dim or dim < 1:
-            # Looked at from the right: a few of GloVe's tokens hold spaces.
+            # Split from the right: a few of GloVe's tokens contain spaces.
             word, *fields = line.rsplit(" ", dim)
             if dim < 1 or len(fields) != dim or NUMBER_AT_END.search(word):
                 raise InputError(
@@ -50,14 +52,14 @@ def _embedding_rows(emb_file):
     if count not in (None, number - 1):
         raise InputError(
             f"{emb_file}: expected {count:,} words, as line 1 says, found {number - 1:,}: "
-            "the file is not whole"
+            "the file is incomplete"
         )
 
 
-def _numbers(emb_file, number, word, numbers):
+def parse_numbers(emb_file, number, word, numbers):
     """The numbers of line `number`, from text to an array.
 
-    :raises InputError: one is no number, or not finite
+    :raises InputError: one is not a number, or not finite
     """
     try:
         vector = array.array("f", map(float, numbers.split(" ")))
@@ -65,53 +67,75 @@ def _numbers(emb_file, number, word, numbers):
         raise InputError(
             f"{emb_file}, line {number}: expected numbers, found: {str(error)[:100]}"
         ) from None
-    if not math.isfinite(sum(vector)):  # NaN and infinity outlast every addition
+    if not math.isfinite(sum(vector)):  # a sum with NaN or infinity in it is not finite
         found = f"{word} {numbers}"[:60]
         raise InputError(f"{emb_file}, line {number}: expected finite numbers, found {found!r}")
     return vector
 
 
-def _embedding_lines(emb_file):
-    """decoded_lines of a text file, of a .gz, or of the text in a .zip, unpacked on the way."""
-    suffix = os.path.splitext(emb_file)[1].lower()
-    with open_with_bar(emb_file, emb_file) as (file, bar):
+def _text_lines(emb_file):
+    """decoded_lines of a text file, of a .gz, or of a file in a .zip."""
+    path, member = _split_path(emb_file)
+    suffix = path.suffix.lower()
+    with open_with_bar(path, emb_file) as (file, bar):
         if suffix not in (".gz", ".zip"):
-            yield from decoded_lines(_short_lines(file, emb_file), emb_file)
+            yield from decoded_lines(_short_lines(file, emb_file), emb_file, bar)
             return
         try:
-            packed = gzip.GzipFile(fileobj=file) if suffix == ".gz" else _text_in_zip(file)
-            bar.reset()  # the list of an archive's files stands at its end
-            unpacked = io.BufferedReader(packed, 1 << 16)
-            yield from decoded_lines(_short_lines(unpacked, emb_file), emb_file)
+            if suffix == ".gz":
+                packed = gzip.GzipFile(fileobj=file)
+            else:
+                packed, bar.total = _open_member(file, path, member)
+            begin = file.tell()
+            unpacked = _short_lines(io.BufferedReader(packed, 1 << 16), emb_file)
+            for number, line in decoded_lines(unpacked, emb_file):
+                yield number, line
+                if number % 1000 == 0:  # the bar counts bytes of the packed file
+                    bar.update(file.tell() - begin - bar.n)
         except InputError:
             raise
         except Exception as error:  # a damaged archive raises many kinds
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-                raise  # not the archive's fault, as a place outside the file is, but the disk's
+                raise  # the disk's fault; EINVAL is the archive's, for a place outside the file
             reason = visible(str(error).partition("\n")[0][:120]) or "it ends too early"
             raise InputError(
-                f"{emb_file}: expected a whole {suffix} file, found one that cannot be unpacked "
+                f"{emb_file}: expected an intact {suffix} file, found one that cannot be unpacked "
                 f"({reason})"
             ) from None
 
 
-def _text_in_zip(file):
-    """The one file in an archive, or the one that ends in .txt, opened in binary mode."""
+def _split_path(emb_file):
+    """The file to open, and what to read in it: "glove.6B.zip/glove.6B.100d.txt" names a file of
+    an archive as if the archive were a folder. Otherwise None."""
+    path = pathlib.Path(emb_file)
+    for folder in path.parents:
+        if folder.suffix.lower() == ".zip" and folder.is_file():
+            return folder, path.relative_to(folder).as_posix()
+    return path, None
+
+
+def _open_member(file, path, member):
+    """Open a file of an archive; without a name, its only file, or the only one that ends in .txt.
+
+    :return: the file, opened in binary mode, and its packed size in bytes
+    """
     archive = zipfile.ZipFile(file)
-    names = [member.filename for member in archive.infolist() if not member.is_dir()]
-    names = [name for name in names if not name.startswith("__MACOSX/")]
-    texts = [name for name in names if name.lower().endswith(".txt")] if len(names) > 1 else names
-    if len(texts) != 1:
+    members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+    names = [name for name in members if not name.startswith("__MACOSX/")]
+    if len(names) > 1:
+        names = [name for name in names if name.lower().endswith(".txt")] or names
+    if member is None and len(names) == 1:
+        member = names[0]
+    if member not in members:
         found = visible(", ".join(names)[:200]) or "none"
-        raise InputError(
-            f"{file.raw.name}: expected one text file in the archive, found {found}; "
-            "unpack it and name the one to read"
-        )
-    return archive.open(texts[0])
+        how = f"; name one, as in {visible(f'{path}/{names[0]}'[:200])}" if names else ""
+        expected = "one text file" if member is None else f"a file {member}"
+        raise InputError(f"{path}: expected {expected} in the archive, found {found}{how}")
+    return archive.open(member), members[member].compress_size
 
 
 def _short_lines(file, name):
-    """The lines of a binary file; :raises InputError: one is longer than any vector's"""
+    """The lines of a binary file; :raises InputError: one is too long to be a word's vector"""
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
         if len(line) == LONGEST_LINE:
             raise InputError(
@@ -121,17 +145,17 @@ def _short_lines(file, name):
         yield line
 
 
-def _report_coverage(emb_file, covered, vocab_size):
-    """Say how many of the corpus's words have a vector, of those that are not too rare for an entry
-    of their own; <pad>, <end> and <unk> do not count."""
-    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} frequent words of train_file")
+def report_coverage(emb_file, covered, vocab_size):
+    """Print how many words of the corpus's vocabulary, <pad>, <end> and <unk> not counted, have a
+    vector in the file."""
+    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} words of train_file")
     if not covered:
-        print(f"Warning: no frequent word of train_file is in {emb_file}: their vectors are random")
+        print(f"Warning: no word of train_file is in {emb_file}: their vectors are random")
 
 
 def random_embeddings(vocab_size, dim):
-    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), so that a row's length is about 1;
-    row 0, <pad>, is zero."""
+    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), so that rows have a length of about
+    1; row 0, <pad>, is zero."""
     bound = math.sqrt(3 / dim)
     embeddings = torch.empty(vocab_size, dim).uniform_(-bound, bound)
     embeddings[0] = 0

@@ -61,7 +61,7 @@ def measure_embeddings(path, expand_vocab):
     words = (PAD, END, UNK, *(f"word{i * (WORDS // CORPUS_WORDS)}" for i in range(CORPUS_WORDS)))
     word_map = {word: index for index, word in enumerate(words)}
     before, begin = peak(), time.perf_counter()
-    embeddings, _, _ = load_embeddings(path, word_map, expand_vocab)
+    embeddings, *_ = load_embeddings(path, word_map, expand_vocab)
     seconds, taken = time.perf_counter() - begin, peak() - before
     matrix = embeddings.numel() * 4 / 2**20
     print(

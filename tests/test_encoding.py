@@ -10,15 +10,26 @@ import pytest
 import torch
 
 from machinery.errors import InputError
-from utils import create_input_tensors, create_maps, load_embeddings, word_index
+from utils import (
+    create_input_tensors,
+    create_maps,
+    frequent_vocab_size,
+    load_embeddings,
+    word_index,
+)
 
 WORDS = ["dunston", "checks", "in"]
 TAG_MAP = {"<start>": 0, "tag_1": 1, "tag_2": 2, "tag_3": 3, "<end>": 4}
 
 
+def tags_for(words):
+    """A tag for each word."""
+    return [["T"] * len(sentence) for sentence in words]
+
+
 def maps_of(*sentences, **keywords):
     words = [sentence.split() for sentence in sentences]
-    return create_maps(words, [["T"] * len(sentence) for sentence in words], 1, 1, **keywords)
+    return create_maps(words, tags_for(words), 1, 1, **keywords)
 
 
 # Maps ------------------------------------------------------------------------------------------
@@ -62,9 +73,10 @@ def test_reserved_tags_are_refused(tag):
 
 
 def test_same_ids_in_every_process(root, tiny_corpus):
+    # Without torch, which has no part in this and takes two seconds to import.
     program = (
-        "import utils, sys; words, tags = utils.read_words_tags(sys.argv[1]);"
-        "print(utils.create_maps(words, tags, 1, 1))"
+        "import sys, types; sys.modules['torch'] = types.ModuleType('torch'); import utils;"
+        "print(utils.create_maps(*utils.read_words_tags(sys.argv[1])))"
     )
     outputs = {
         subprocess.run(
@@ -78,6 +90,17 @@ def test_same_ids_in_every_process(root, tiny_corpus):
         for hash_seed in ("1", "2", "3")
     }
     assert len(outputs) == 1
+
+
+def test_frequent_words_begin_the_map_and_those_seen_once_end_it():
+    words = [["a", "b", "<pad>"], ["c", "A", "b"], ["a", "c", "d"], ["<end>", "<end>"]]
+    word_map, _, _ = create_maps(words, tags_for(words))
+    assert list(word_map)[3:] == ["a", "b", "c", "d"]  # 3, 2, 2 and 1 times
+    sizes = [frequent_vocab_size(words, word_map, min_freq) for min_freq in (1, 2, 3, 4)]
+    assert sizes == [7, 6, 4, 3]
+    by_case, _, _ = create_maps(words, tags_for(words), caseless=False)
+    assert frequent_vocab_size(words, by_case, 2, caseless=False) == 6
+    assert frequent_vocab_size(words, by_case, 3, caseless=False) == 3  # "a" twice and "A" once
 
 
 # The eight inputs --------------------------------------------------------------------------------
@@ -146,7 +169,7 @@ def test_expanded_vocabulary(emb_file):
     words = [["A", "a", "rare", "b", "b"]]
     word_map, _, _ = create_maps(words, [["T"] * 5], min_word_freq=2, min_char_freq=1)
     before = dict(word_map)
-    embeddings, expanded, lm_vocab_size = load_embeddings(emb_file, word_map, expand_vocab=True)
+    embeddings, expanded, lm_vocab_size, has_vector = load_embeddings(emb_file, word_map)
     assert word_map == before  # the map that was given is left alone
     assert list(expanded)[: len(before)] == list(before)  # in-corpus words come first
     assert lm_vocab_size == len(before)
@@ -158,6 +181,9 @@ def test_expanded_vocabulary(emb_file):
     for word in ("<unk>", "<end>", "b"):
         row = embeddings[expanded[word]]
         assert row.abs().max() <= bound and row.any()
+    assert has_vector.shape == (len(expanded),) and has_vector.dtype == torch.bool
+    without = [word for word, index in expanded.items() if not has_vector[index]]
+    assert without == ["<pad>", "<end>", "<unk>", "b"]
 
 
 @pytest.mark.parametrize("expand_vocab", [True, False])
@@ -165,7 +191,7 @@ def test_vectors_of_other_spellings(tmp_path, expand_vocab):
     path = tmp_path / "vectors.txt"
     path.write_text("Paris 1 1\nparis 2 2\nROME 3 3\nRome 4 4\nOslo 5 5\noslo 6 6\nBern 7 7\n")
     word_map, _, _ = maps_of("paris rome")
-    embeddings, expanded, _ = load_embeddings(str(path), word_map, expand_vocab)
+    embeddings, expanded, *_ = load_embeddings(str(path), word_map, expand_vocab)
     assert embeddings[expanded["paris"]].tolist() == [2, 2]  # its own spelling goes first
     assert embeddings[expanded["rome"]].tolist() == [3, 3]  # else the first of the others
     if expand_vocab:
@@ -173,15 +199,16 @@ def test_vectors_of_other_spellings(tmp_path, expand_vocab):
         assert embeddings[expanded["bern"]].tolist() == [7, 7]
     assert len(expanded) == len(embeddings) == len(word_map) + 2 * expand_vocab
 
-    embeddings, expanded, _ = load_embeddings(str(path), word_map, expand_vocab, caseless=False)
+    embeddings, expanded, *_ = load_embeddings(str(path), word_map, expand_vocab, caseless=False)
     assert embeddings[expanded["paris"]].tolist() == [2, 2]
     assert ("ROME" in expanded) == expand_vocab and len(expanded) == len(embeddings)
 
 
 def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
     word_map, _, _ = maps_of("a b")
-    embeddings, same_map, lm_vocab_size = load_embeddings(emb_file, word_map, expand_vocab=False)
+    embeddings, same_map, lm_vocab_size, has_vector = load_embeddings(emb_file, word_map, False)
     assert same_map == word_map and lm_vocab_size == len(word_map) == len(embeddings)
+    assert has_vector.tolist() == [False, False, False, True, False]
     assert embeddings[word_map["a"]].tolist() == [1, 2]  # the first of duplicates
 
 
@@ -195,7 +222,7 @@ def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
         ("a 1 2\nb -.5e-3 1 2\n", "line 2: expected a word and 2 numbers, found 4 fields"),
         ("a 1\n\n", "line 2: expected a word and 1 numbers, found 1 fields"),
         ("2 3\na 1 2\nb 1 2\n", "line 2: expected a word and 3 numbers, found 3 fields"),
-        ("3 3\na 1 2 3\nb 1 2 3\n", "expected 3 words, as line 1 says, found 2: .*not whole"),
+        ("3 3\na 1 2 3\nb 1 2 3\n", "expected 3 words, as line 1 says, found 2: .*incomplete"),
         ("1 3\na 1 2 3\nb 1 2 3\n", "expected 1 words, as line 1 says, found 2"),
         ("1 999999999\na 1 2 3\n", "line 2: expected a word and 999999999 numbers"),
         ("7 3\n", "expected 7 words, as line 1 says, found 0"),
@@ -239,7 +266,7 @@ def in_zip(**texts):
 
 
 def test_rows_are_in_their_places(plain_result):
-    (embeddings, word_map, lm_vocab_size), _ = plain_result
+    (embeddings, word_map, lm_vocab_size, _), _ = plain_result
     assert list(word_map)[3:] == ["a", "b", "c", "new", ". . .", "last"]
     assert lm_vocab_size == 6
     expected = [[5, 6], [1, 2], None, [3, 4], [7, 8], [-1e-3, 0.5]]
@@ -262,9 +289,9 @@ PACKED = {
 
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_embeddings_and_word2vec(plain_result, name):
-    (embeddings, word_map, lm_vocab_size), load = plain_result
+    (embeddings, word_map, lm_vocab_size, has_vector), load = plain_result
     found = load(name, PACKED[name])
-    assert torch.equal(found[0], embeddings)
+    assert torch.equal(found[0], embeddings) and torch.equal(found[3], has_vector)
     assert list(found[1]) == list(word_map) and found[2] == lm_vocab_size
 
 
@@ -297,9 +324,15 @@ DAMAGED = {
         "cannot be unpacked .Bad CRC-32",
     ),
     "secret.zip": (encrypted(in_zip(v__txt=VECTORS)), "cannot be unpacked .*encrypted"),
-    "several.zip": (in_zip(a__txt=VECTORS, b__txt=VECTORS), "one text file .* found a.txt, b.txt;"),
-    "two.zip": (in_zip(a__vec=VECTORS, b__vec=VECTORS), "one text file .* found a.vec, b.vec;"),
-    "empty.zip": (in_zip(), "one text file in the archive, found none;"),
+    "several.zip": (
+        in_zip(a__txt=VECTORS, b__txt=VECTORS),
+        "one text file .* found a.txt, b.txt; name",
+    ),
+    "two.zip": (
+        in_zip(a__vec=VECTORS, b__vec=VECTORS),
+        "one text file .* found a.vec, b.vec; name",
+    ),
+    "empty.zip": (in_zip(), "one text file in the archive, found none$"),
     "latin.gz": (gzip.compress(b"a 1\ncaf\xe9 1\n"), "line 2: expected UTF-8 text"),
     "bomb.gz": (gzip.compress(b"a 1\n" + bytes(50_000_000)), "line 2: .* more than 1,048,576 by"),
     "bomb.zip": (in_zip(v__txt=b"a 1\n" + bytes(50_000_000)), "line 2: .* more than 1,048,576 by"),
@@ -316,17 +349,70 @@ def test_damaged_archives_are_one_sentence(tmp_path, name):
     assert str(raised.value).startswith(f"{path}") and len(str(raised.value).splitlines()) == 1
 
 
+# As GloVe's archives are: several texts, here one of them bad.
+GLOVE = {
+    "glove.6B.50d.txt": "a 9\n",
+    "glove.6B.100d.txt": VECTORS,
+    "glove.6B.200d.txt": b"a 1\n" + bytes(3_000_000),
+    "more/glove.6B.300d.txt": VECTORS,
+}
+
+
+@pytest.fixture
+def glove_zip(tmp_path):
+    path = tmp_path / "glove.6B.ZIP"
+    path.write_bytes(in_zip(**GLOVE))
+    return path
+
+
+@pytest.mark.parametrize("name", ["glove.6B.100d.txt", "more/glove.6B.300d.txt"])
+def test_a_file_of_an_archive(plain_result, glove_zip, capsys, name):
+    (embeddings, word_map, *_), _ = plain_result
+    torch.manual_seed(1)
+    found = load_embeddings(f"{glove_zip}/{name}", maps_of("a a c b")[0])
+    assert torch.equal(found[0], embeddings) and list(found[1]) == list(word_map)
+    assert capsys.readouterr().out.endswith(
+        f"{glove_zip}/{name}: vectors for 2 of the 3 words of train_file\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "member, message",
+    [
+        ("", "glove.6B.ZIP: expected one text file in the archive, found {names}; name one, as in"),
+        ("/glove.txt", "glove.6B.ZIP: expected a file glove.txt in the archive, found {names}; "),
+        ("/glove.6B.200d.txt", "glove.6B.200d.txt, line 2: .* a line of more than 1,048,576 bytes"),
+    ],
+)
+def test_files_of_an_archive_that_cannot_be_read(glove_zip, member, message):
+    with pytest.raises(InputError, match=message.format(names=", ".join(GLOVE))) as raised:
+        load_embeddings(f"{glove_zip}{member}", maps_of("a b")[0])
+    if "name one" in str(raised.value):
+        assert str(raised.value).endswith(f"as in {glove_zip}/glove.6B.50d.txt")
+
+
+def test_a_folder_that_is_called_like_an_archive(tmp_path):
+    (tmp_path / "vectors.zip").mkdir()
+    (tmp_path / "vectors.zip" / "plain.txt").write_text("a 1 2\n")
+    embeddings, *_ = load_embeddings(tmp_path / "vectors.zip" / "plain.txt", maps_of("a")[0])
+    assert embeddings[3].tolist() == [1, 2]
+    with pytest.raises(FileNotFoundError):
+        load_embeddings(str(tmp_path / "nothing.zip" / "plain.txt"), maps_of("a")[0])
+
+
 @pytest.mark.parametrize("expand_vocab", [True, False])
 def test_coverage_is_said(tmp_path, capsys, expand_vocab):
     path = tmp_path / "vectors.txt"
     path.write_text("b 1 2\n<unk> 3 4\nzzz 5 6\nB 7 8\nb 9 10\n", encoding="utf-8")
     load_embeddings(str(path), maps_of("a b c")[0], expand_vocab)
     said = capsys.readouterr().out
-    assert said == f"{path}: vectors for 1 of the 3 frequent words of train_file\n"
+    assert said == f"{path}: vectors for 1 of the 3 words of train_file\n"
 
-    embeddings, word_map, _ = load_embeddings(str(path), maps_of("x y")[0], expand_vocab)
+    embeddings, word_map, *_ = load_embeddings(str(path), maps_of("x y")[0], expand_vocab)
     said, warning = capsys.readouterr().out.splitlines()
-    assert "vectors for 0 of the 2 " in said and warning.startswith("Warning: no frequent word")
+    assert "vectors for 0 of the 2 " in said and warning.startswith(
+        "Warning: no word of train_file"
+    )
     assert ("zzz" in word_map) == expand_vocab
     assert embeddings[word_map["x"]].any() and embeddings.shape == (len(word_map), 2)
 
@@ -335,7 +421,7 @@ def test_a_file_with_no_word_that_is_wanted(tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("zzz 1 2\n", encoding="utf-8")
     word_map, _, _ = maps_of("a")
-    embeddings, same_map, _ = load_embeddings(str(path), word_map, expand_vocab=False)
+    embeddings, same_map, *_ = load_embeddings(str(path), word_map, expand_vocab=False)
     assert same_map == word_map and embeddings.shape == (len(word_map), 2)
 
 
@@ -345,7 +431,7 @@ def test_glove_covers_real_words(real_data):
     words, tags = read_words_tags(real_data / "ncbi_disease" / "train.txt")
     word_map, _, _ = create_maps(words, tags, 5, 1)
     glove = real_data / "glove" / "glove.6B.50d.top9163.txt"
-    embeddings, expanded, lm_vocab_size = load_embeddings(str(glove), word_map)
+    embeddings, expanded, lm_vocab_size, _ = load_embeddings(str(glove), word_map)
     assert embeddings.shape == (len(expanded), 50)
     assert lm_vocab_size == len(word_map) < len(expanded)
     with open(glove, encoding="utf-8") as file:

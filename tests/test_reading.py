@@ -1,8 +1,15 @@
 """read_words_tags: every layout, nothing dropped, errors that say where."""
 
+import gzip
+import sys
+import zipfile
+
 import pytest
+from tqdm import tqdm
 
 from machinery.errors import InputError
+from machinery.text import decoded_lines, open_with_bar
+from machinery.vectors import vector_lines
 from utils import read_words_tags
 
 
@@ -112,6 +119,49 @@ def test_missing_file_is_an_oserror(tmp_path):
 def test_equal_words_are_one_object(tmp_path):
     words, tags = read_words_tags(write(tmp_path, "hotel-x B-LOC\n\nhotel-x B-LOC\n"))
     assert words[0][0] is words[1][0] and tags[0][0] is tags[1][0]
+
+
+# Progress bars -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The bars that are made, as on a terminal."""
+    made = []
+
+    class Bar(tqdm):
+        def __init__(self, **keywords):
+            super().__init__(**keywords)
+            made.append(self)
+
+    monkeypatch.setattr("machinery.text.tqdm", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    return made
+
+
+def test_a_bar_counts_bytes(bars, tmp_path):
+    path = write(tmp_path, "naïve O\n" * 3500)
+    with open_with_bar(path, "corpus") as (file, bar):
+        assert sum(1 for _ in decoded_lines(file, "corpus", bar)) == 3500
+        assert bars == [bar] and (bar.n, bar.total) == (3000 * 9, 3500 * 9)
+    read_words_tags(path)
+    assert bars[1].n == 3000 * 9
+    with open_with_bar(path, "corpus", hidden=True) as (_, bar):
+        assert bar.disable
+
+
+@pytest.mark.parametrize("name", ["v.gz", "v.zip"])
+def test_the_bar_of_a_packed_file_counts_its_bytes(bars, tmp_path, name):
+    content = "".join(f"word{i} {i * 7919 % 100_003}\n" for i in range(30_000)).encode()
+    if name == "v.gz":
+        (tmp_path / name).write_bytes(gzip.compress(content))
+    else:
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("other.md", bytes(range(256)) * 500)
+            archive.writestr("v.txt", content)
+    assert sum(1 for _ in vector_lines(str(tmp_path / name))) == 30_000
+    (bar,) = bars
+    assert bar.total < len(content) / 2 and 0.8 * bar.total < bar.n <= bar.total
 
 
 def test_real_data_counts(real_data):
