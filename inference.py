@@ -32,13 +32,16 @@ import os
 import sys
 import time
 
+# Before torch: importing machinery silences a warning of its import.
+from machinery.errors import END, START, InputError, run_script, visible
+
+# isort: split
 import torch
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
 from machinery.checkpoints import load_checkpoint
 from machinery.command import show_all, write_rows, write_sentences
-from machinery.errors import END, START, InputError, run_script, visible
 from machinery.processes import default_device, gather
 from machinery.spans import are_spans, may_follow
 from machinery.text import column_sentences, decoded_lines, open_with_bar, split_words
@@ -461,7 +464,6 @@ def main():
     arguments = read_arguments()
     tagger = Tagger(arguments.checkpoint)
     options = dict(confidence=arguments.confidence, nbest=arguments.nbest)
-    sys.stdout.reconfigure(encoding="utf-8")
     if arguments.sentence:
         split = str.split if arguments.tokenized else split_words
         show_all(tagger, list(map(split, arguments.sentence)), **options)

@@ -19,6 +19,10 @@ import os
 import statistics
 import time
 
+# Before torch: importing machinery silences a warning of its import.
+from machinery.errors import END, START, InputError, run_script, visible
+
+# isort: split
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -35,7 +39,6 @@ from machinery.checkpoints import (
     save_checkpoint,
     save_history,
 )
-from machinery.errors import END, START, InputError, run_script, visible
 from machinery.processes import (
     by_first_process,
     default_device,

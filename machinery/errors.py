@@ -1,5 +1,6 @@
-"""What every room needs: errors for users, and the four special names."""
+"""What every room needs: errors and streams as a user meets them, and the four special names."""
 
+import io
 import os
 import re
 import sys
@@ -8,16 +9,17 @@ PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
 
 
 class InputError(ValueError):
-    """What came from outside is wrong: its message is a sentence for the user, not a bug report."""
+    """Something from outside is wrong: the message is a sentence for the user, not a bug report."""
 
 
 def run_script(main, when_stopped=lambda: ""):
     """Run a script's `main`; bad input becomes one line on stderr and exit status 1.
 
-    Ctrl-C ends it with status 130 and the line that `when_stopped()` gives. When whoever reads our
+    Ctrl-C ends it with status 130 and the line that `when_stopped()` returns. If whoever reads our
     output goes away, as `head` does, it ends silently. Every other exception is a programming
     error and keeps its traceback.
     """
+    set_up_streams()
     try:
         main()
         sys.stdout.flush()
@@ -31,7 +33,7 @@ def run_script(main, when_stopped=lambda: ""):
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else error
         message, status = f"Error: {where}", 1
-    # Only here, behind the except blocks, are main's progress bars gone from the screen.
+    # Only here, after the except blocks, are main's progress bars gone from the screen.
     if message:
         print(message, file=sys.stderr)
     try:
@@ -41,8 +43,24 @@ def run_script(main, when_stopped=lambda: ""):
     sys.exit(status)
 
 
+def set_up_streams():
+    """Output is UTF-8 on every system, and each line is written at once, to a file as well.
+
+    What is printed to a closed stream (`>&-`, `2>&-`) is dropped. A closed stdin stays None.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Takes the stream's number; else a checkpoint might, and get what libraries print.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if name != "stdin":
+                setattr(sys, name, open(nowhere, "w", encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+        # UTF-8 can write all but the undecodable bytes of a file's name: those become \\udce9.
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
 def visible(text):
-    """The text with control characters, line separators and lone surrogates as escapes (\\x1b): in
-    a table they would break the line, or command the terminal."""
+    """The text with control characters, line separators and lone surrogates escaped (\\x1b): in a
+    table they would break the line, or control the terminal."""
     unsafe = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
     return re.sub(unsafe, lambda found: ascii(found[0])[1:-1], text)
