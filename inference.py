@@ -40,9 +40,9 @@ import torch
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
-from machinery.checkpoints import load_checkpoint
 from machinery.command import show_all, write_rows, write_sentences
 from machinery.processes import default_device, gather
+from machinery.runs import load_run
 from machinery.spans import are_spans, may_follow
 from machinery.text import column_sentences, decoded_lines, open_with_bar, split_words
 from models import LM_LSTM_CRF, ViterbiLoss, word_penalty
@@ -264,7 +264,7 @@ class Tagger:
     """
 
     def __init__(self, path=checkpoint, device=None):
-        state = load_checkpoint(path)
+        state = load_run(path)
         self.model = restore_model(state, path).to(device or default_device())
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = state["settings"]["caseless"]
@@ -272,7 +272,7 @@ class Tagger:
         self.word_column = column if type(column) is int else 0
         self.tags_are_spans = are_spans(set(state["tag_map"]) - {START, END})
         self.tag_names = {index: tag for tag, index in state["tag_map"].items()}
-        scheme = state["scheme"] if state["constrain_tags"] else None
+        scheme = state["scheme"] if state["settings"]["constrain_tags"] else None
         self.decoder = ViterbiDecoder(state["tag_map"], scheme)
         self.viterbi_loss = ViterbiLoss(state["tag_map"]).to(device or default_device())
 

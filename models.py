@@ -1,14 +1,14 @@
-"""LM-LSTM-CRF: the network and its losses.
+"""LM-LSTM-CRF: the network and its losses, in PyTorch alone. Copy this file to use them elsewhere.
 
 Liu et al. 2018, "Empower Sequence Labeling with Task-Aware Neural Language Model"
 (arXiv 1709.04109). Read LM_LSTM_CRF.forward first: it tells the whole story, part by part.
 
-Dimensions, named alike everywhere:
+Dimensions, with the same names everywhere:
 
     N  sentences in the batch
-    L  words of the longest of them, <end> included
-    C  characters of the longest of them, spaces and <end> included
-    H  states of a character LSTM
+    L  words of the longest sentence, <end> included
+    C  characters of the longest sentence, spaces and <end> included
+    H  hidden size of a character LSTM
     D  features that the word LSTM gives for each word
     V  words that the language models can predict
     m  tags, <start> and <end> included
@@ -21,24 +21,154 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from machinery.errors import END, START, UNK, InputError
-from machinery.processes import mean_of_processes, processes
-from machinery.vectors import random_embeddings
+
+class LM_LSTM_CRF(nn.Module):
+    """The tagger, co-trained with two character-level language models (Liu et al. 2018, figure 1),
+    and the simpler taggers that remain when parts of it are left out.
+
+    A part left out has no parameters and costs nothing.
+
+    :param tagset_size: number of tags, m
+    :param charset_size: number of characters in char_map
+    :param vocab_size: number of words in word_map
+    :param corpus_vocab_size: how many of them, the first, occur in the training data; None: all
+    :param lm_vocab_size: how many of them, the first, the language models predict, V
+    :param char_rnn_dim: hidden size of each of the two character LSTMs, H
+    :param word_rnn_dim: features from the word LSTM, both directions together, D
+    :param highway_layers: at each of the three places; 0: none
+    :param use_characters: False: word embeddings alone
+    :param co_training: False: no language models
+    :param bidirectional: False: the word LSTM reads from left to right only
+    :param attention_heads: of a self-attention over the word LSTM's features; 0: none
+    :param use_crf: False: no transitions between tags
+    :raises ValueError: the arguments contradict one another
+    """
+
+    def __init__(
+        self,
+        tagset_size,
+        charset_size,
+        vocab_size,
+        lm_vocab_size,
+        corpus_vocab_size=None,
+        char_emb_dim=30,
+        char_rnn_dim=300,
+        char_rnn_layers=1,
+        word_emb_dim=100,
+        word_rnn_dim=300,
+        word_rnn_layers=1,
+        highway_layers=1,
+        dropout=0.5,
+        use_characters=True,
+        co_training=True,
+        bidirectional=True,
+        attention_heads=0,
+        use_crf=True,
+    ):
+        super().__init__()
+        if co_training and not use_characters:
+            raise ValueError(
+                "co_training = True needs characters: expected use_characters = True, found False"
+            )
+        self.use_characters, self.co_training = use_characters, co_training
+        self.dropout = Dropout(dropout)
+
+        # Characters. The two LSTMs share their embeddings, nothing else.
+        if use_characters:
+            self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
+            char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
+            if char_rnn_layers > 1:
+                char_lstm["dropout"] = dropout
+            self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+            self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+            self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
+
+        # Language models
+        if co_training:
+            self.forward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+            self.backward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
+            self.forward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+            self.backward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
+
+        # Words and tags
+        self.word_embeddings = WordEmbeddings(vocab_size, corpus_vocab_size, word_emb_dim)
+        word_dim = word_emb_dim + 2 * char_rnn_dim * use_characters
+        self.word_lstm = WordLSTM(word_dim, word_rnn_dim, word_rnn_layers, dropout, bidirectional)
+        self.attention = None
+        if attention_heads > 0:
+            self.attention = SelfAttention(word_rnn_dim, attention_heads, dropout)
+        self.crf = CRF(word_rnn_dim, tagset_size, use_crf)
+        # Word embeddings start small. Everything else starts with PyTorch's own values: smaller
+        # character embeddings, or Glorot's matrices, made SGD take about twice as many epochs.
+
+    def init_word_embeddings(self, embeddings):
+        """Start from given word embeddings, (vocab_size, word_emb_dim)."""
+        self.word_embeddings.copy_(embeddings)
+
+    def fine_tune_word_embeddings(self, fine_tune=True, has_vector=None):
+        """Train the embeddings of all words of the training data, or only of those without a
+        pre-trained vector.
+
+        :param has_vector: (vocab_size) bool: which words have one; None: all
+        """
+        fixed = self.word_embeddings.fixed
+        fixed.fill_(not fine_tune)
+        if not fine_tune and has_vector is not None:
+            fixed.copy_(has_vector[: len(fixed)])
+
+    def forward(self, batch):
+        """
+        :param batch: Batch, as collate in datasets.py gives it
+        :return: CRF scores (N, L, m, m), and the scores of the forward and of the backward
+            language model, (N, L, V) each; None without co-training and outside training
+        """
+        words = self.dropout(self.word_embeddings(batch.words))  # (N, L, word_emb_dim)
+        forward_lm = backward_lm = None
+        if self.use_characters:
+            # Characters: each LSTM reads the whole sentence; its states at word ends are kept.
+            forward_states = self.read_characters(
+                self.forward_char_lstm, batch.forward_chars, batch.forward_markers
+            )  # (N, L, H)
+            backward_states = self.read_characters(
+                self.backward_char_lstm, batch.backward_chars, batch.backward_markers
+            )  # (N, L, H)
+
+            # Language models: which word comes next, and which came before?
+            if self.co_training and self.training:
+                forward_lm = self.forward_lm_highway(forward_states)
+                forward_lm = self.forward_lm_out(self.dropout(forward_lm))
+                backward_lm = self.backward_lm_highway(backward_states)
+                backward_lm = self.backward_lm_out(self.dropout(backward_lm))
+
+            # What the characters tell, in a form fit for tagging, next to the word's embedding.
+            subwords = self.subword_highway(torch.cat((forward_states, backward_states), dim=2))
+            words = torch.cat((words, self.dropout(subwords)), dim=2)  # (N, L, word_emb_dim + 2H)
+
+        # Words: each in the context of the others.
+        features = self.word_lstm(words, batch.word_lengths)  # (N, L, D)
+        if self.attention is not None:
+            features = self.attention(features, batch.word_lengths)
+
+        # CRF: the score of every tag at every word after every tag.
+        return self.crf(self.dropout(features)), forward_lm, backward_lm
+
+    def read_characters(self, lstm, chars, markers):
+        """The state of a character LSTM at the end of each word: (N, C) and (N, L) -> (N, L, H).
+
+        The LSTM reads from left to right, and the pads come after the last marker: what it makes
+        of them is never used, so nothing needs to be packed.
+        """
+        states, _ = lstm(self.char_embeddings(chars))  # (N, C, H)
+        return self.dropout(take(states, markers))
 
 
-class Dropout(nn.Dropout):
-    """nn.Dropout, faster on a CPU: comparing uniform numbers takes half the time of its coins."""
-
-    def forward(self, x):
-        """(...) -> (...)"""
-        if x.is_cuda or not self.training or self.p == 0:
-            return super().forward(x)
-        kept = torch.rand_like(x) >= self.p
-        return x * kept * (1 / (1 - self.p))
+def take(states, positions):
+    """Pick states by position: (N, T, H) and (N, L) -> (N, L, H)."""
+    return states.gather(1, positions.unsqueeze(2).expand(-1, -1, states.size(2)))
 
 
 class Highway(nn.Module):
-    """Highway layers: each passes part of its input on as it is (Srivastava et al. 2015, eq. 3).
+    """Highway layers: each passes part of its input on unchanged (Srivastava et al. 2015, eq. 3).
 
         y = g * relu(W_t x + b_t) + (1 - g) * x,    g = sigmoid(W_g x + b_g)
 
@@ -65,24 +195,61 @@ class Highway(nn.Module):
         return x
 
 
+class WordEmbeddings(nn.Module):
+    """A vector for each word: trained for the words of the training data, fixed for all others.
+
+    Words that only a file of vectors knows never occur in training, so their rows get no gradient,
+    no optimiser state and no average: a large file costs its memory and nothing else.
+
+    :param corpus_vocab_size: number of words in the training data, the first; None: all
+    """
+
+    def __init__(self, vocab_size, corpus_vocab_size, dim):
+        super().__init__()
+        corpus_vocab_size = vocab_size if corpus_vocab_size is None else corpus_vocab_size
+        bound = math.sqrt(3 / dim)  # vectors of length about 1
+        self.corpus = nn.Embedding(corpus_vocab_size, dim)
+        nn.init.uniform_(self.corpus.weight, -bound, bound)
+        self.others = nn.Embedding(vocab_size - corpus_vocab_size, dim).requires_grad_(False)
+        self.register_buffer("fixed", torch.zeros(corpus_vocab_size, dtype=torch.bool))
+
+    @torch.no_grad()
+    def copy_(self, embeddings):
+        """Take the values of (vocab_size, dim)."""
+        self.corpus.weight.copy_(embeddings[: len(self.corpus.weight)])
+        self.others.weight.copy_(embeddings[len(self.corpus.weight) :])
+
+    def forward(self, words):
+        """(N, L) -> (N, L, dim)"""
+        size = len(self.fixed)
+        corpus_words = words.clamp(max=size - 1)
+        vectors = self.corpus(corpus_words)
+        fixed = self.fixed[corpus_words].unsqueeze(2)
+        vectors = torch.where(fixed, vectors.detach(), vectors)  # no gradient where fixed
+        if len(self.others.weight) == 0:
+            return vectors
+        others = self.others((words - size).clamp(min=0))
+        return torch.where((words < size).unsqueeze(2), vectors, others)
+
+
 class WordLSTM(nn.Module):
     """LSTM over padded sentences in one or both directions, without packing.
 
-    In both directions, each layer is two LSTMs that read from left to right; one of them is given
-    every sentence reversed within its own length. Pads so always come after the words, where they
-    cannot reach the states that are used. nn.LSTM(bidirectional=True) would start its second
-    direction in the pads, or need packing, which takes PyTorch's slow path on a CPU.
+    In both directions, each layer is two LSTMs that read from left to right; the second gets every
+    sentence reversed within its own length. So pads always come after the words, where they cannot
+    reach the states that are used. nn.LSTM(bidirectional=True) would start its second direction in
+    the pads, or need packing, which takes PyTorch's slow path on a CPU.
 
     :param input_dim: features of a word going in
-    :param hidden_dim: features coming out; of both directions, half from each
-    :raises InputError: hidden_dim is odd, but there are two directions
+    :param hidden_dim: features coming out; half from each direction if there are two
+    :raises ValueError: hidden_dim is odd, but there are two directions
     """
 
     def __init__(self, input_dim, hidden_dim, num_layers=1, dropout=0.5, bidirectional=True):
         super().__init__()
         if bidirectional and hidden_dim % 2:
-            raise InputError(
-                f"word_rnn_dim: expected an even number, half a direction, found {hidden_dim}"
+            raise ValueError(
+                f"word_rnn_dim: expected an even number, for two directions, found {hidden_dim}"
             )
         size = hidden_dim // 2 if bidirectional else hidden_dim
         inputs = [input_dim] + [hidden_dim] * (num_layers - 1)
@@ -96,9 +263,9 @@ class WordLSTM(nn.Module):
         """
         :param x: (N, L, input_dim)
         :param lengths: (N) words of each sentence
-        :return: (N, L, hidden_dim); what stands behind a sentence's length has no meaning
+        :return: (N, L, hidden_dim); values beyond a sentence's length are meaningless
         """
-        # Position i holds what stands at length - 1 - i: for 3 words and 2 pads, 2 1 0 3 4.
+        # Position i gets what is at length - 1 - i: for 3 words and 2 pads, 2 1 0 3 4.
         position = torch.arange(x.size(1), device=x.device).expand(x.size(0), -1)  # (N, L)
         mirrored = lengths.unsqueeze(1) - 1 - position
         mirrored = torch.where(mirrored >= 0, mirrored, position)
@@ -114,48 +281,15 @@ class WordLSTM(nn.Module):
         return x
 
 
-class SelfAttention(nn.Module):
-    """Lets each word look at all words of its sentence (Vaswani et al. 2017, section 3.2.2).
-
-    What a word's heads gather is added to the word's own features and normalised:
-
-        y = norm(x + attention(x, x, x))
-
-    :param size: features of a word; the heads share them out
-    :raises InputError: num_heads does not divide size
-    """
-
-    def __init__(self, size, num_heads, dropout=0.5):
-        super().__init__()
-        if size % num_heads:
-            raise InputError(
-                f"attention_heads: expected a divisor of word_rnn_dim = {size}, found {num_heads}"
-            )
-        self.attention = nn.MultiheadAttention(size, num_heads, batch_first=True)
-        self.dropout = Dropout(dropout)
-        self.norm = nn.LayerNorm(size)
-
-    def forward(self, x, lengths):
-        """(N, L, size) and (N) -> (N, L, size); no word looks at a pad"""
-        pads = torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)  # (N, L)
-        seen, _ = self.attention(x, x, x, key_padding_mask=pads, need_weights=False)
-        return self.norm(x + self.dropout(seen))
-
-
-def take(states, positions):
-    """Pick states by position: (N, T, H) and (N, L) -> (N, L, H)."""
-    return states.gather(1, positions.unsqueeze(2).expand(-1, -1, states.size(2)))
-
-
 class CRF(nn.Module):
     """Scores of all tags at all words: emission plus transition (Lample et al. 2016, section 2.2).
 
         scores[n, k, i, j] = emission[n, k, j] + transition[i, j]
 
-    is the score of tag j at word k of sentence n if tag i stands at the word before.
+    is the score of tag j at word k of sentence n if the word before has tag i.
 
-    Without transitions, what is left is a linear layer that tags each word by itself: ViterbiLoss
-    then is the cross-entropy, summed over the words, and Viterbi takes each word's best tag.
+    Without transitions, a linear layer is left, which tags each word by itself: ViterbiLoss is then
+    the cross-entropy, summed over the words, and Viterbi takes each word's best tag.
 
     :param hidden_dim: features of a word, D
     :param tagset_size: number of tags, m
@@ -170,160 +304,15 @@ class CRF(nn.Module):
 
     def forward(self, features):
         """(N, L, D) -> (N, L, m, m)"""
-        emission = self.emission(features).unsqueeze(2)  # (N, L, 1, m): whatever tag was before
+        emission = self.emission(features).unsqueeze(2)  # (N, L, 1, m): whatever the tag before
         if self.transition is None:
             return emission.expand(-1, -1, emission.size(3), -1)
         return emission + self.transition
 
 
-class LM_LSTM_CRF(nn.Module):
-    """The tagger, co-trained with two character-level language models (Liu et al. 2018, figure 1),
-    and the simpler taggers that are left when parts of it are taken away.
-
-    A part that is left out does not exist: it has no parameters and computes nothing.
-
-    :param tagset_size: number of tags, m
-    :param charset_size: number of characters in char_map
-    :param vocab_size: number of words in word_map
-    :param lm_vocab_size: number of words that the language models predict, V: the first of word_map
-    :param char_rnn_dim: states of each of the two character LSTMs, H
-    :param word_rnn_dim: features from the word LSTM, its directions together, D
-    :param highway_layers: at each of the three places; 0: none
-    :param use_characters: False: word embeddings alone
-    :param co_training: False: no language models
-    :param bidirectional: False: the word LSTM reads from left to right only
-    :param attention_heads: of a self-attention over the word LSTM's features; 0: none
-    :param use_crf: False: no transitions between tags
-    :raises InputError: the arguments contradict one another
-    """
-
-    def __init__(
-        self,
-        tagset_size,
-        charset_size,
-        vocab_size,
-        lm_vocab_size,
-        char_emb_dim=30,
-        char_rnn_dim=300,
-        char_rnn_layers=1,
-        word_emb_dim=100,
-        word_rnn_dim=300,
-        word_rnn_layers=1,
-        highway_layers=1,
-        dropout=0.5,
-        use_characters=True,
-        co_training=True,
-        bidirectional=True,
-        attention_heads=0,
-        use_crf=True,
-    ):
-        super().__init__()
-        if co_training and not use_characters:
-            raise InputError(
-                "co_training = True needs what the language models read: expected "
-                "use_characters = True, found False"
-            )
-        self.use_characters, self.co_training = use_characters, co_training
-        self.dropout = Dropout(dropout)
-
-        # Characters. The two LSTMs share their embeddings, nothing else.
-        if use_characters:
-            self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
-            char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
-            if char_rnn_layers > 1:
-                char_lstm["dropout"] = dropout
-            self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
-            self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
-            self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
-
-        # Language models
-        if co_training:
-            self.forward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
-            self.backward_lm_highway = Highway(char_rnn_dim, highway_layers, dropout)
-            self.forward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
-            self.backward_lm_out = nn.Linear(char_rnn_dim, lm_vocab_size)
-
-        # Words and tags
-        self.word_embeddings = nn.Embedding(vocab_size, word_emb_dim)
-        word_dim = word_emb_dim + 2 * char_rnn_dim * use_characters
-        self.word_lstm = WordLSTM(word_dim, word_rnn_dim, word_rnn_layers, dropout, bidirectional)
-        self.attention = None
-        if attention_heads > 0:
-            self.attention = SelfAttention(word_rnn_dim, attention_heads, dropout)
-        self.crf = CRF(word_rnn_dim, tagset_size, use_crf)
-
-        # Word embeddings start small. All else starts as PyTorch has it: with character embeddings
-        # as small, or with Glorot's matrices, training takes about twice as many epochs.
-        self.init_word_embeddings(random_embeddings(vocab_size, word_emb_dim))
-
-    def init_word_embeddings(self, embeddings):
-        """Start from given word embeddings, (vocab_size, word_emb_dim)."""
-        with torch.no_grad():
-            self.word_embeddings.weight.copy_(embeddings)
-
-    def fine_tune_word_embeddings(self, fine_tune=True):
-        """Train the word embeddings, or keep them as they are."""
-        self.word_embeddings.weight.requires_grad_(fine_tune)
-
-    def forward(self, batch):
-        """
-        :param batch: Batch, as collate in datasets.py gives it
-        :return: CRF scores (N, L, m, m), and the scores of the forward and of the backward
-            language model, (N, L, V) each, or None where there are none: without co-training and
-            outside training, where nobody asks for them
-        """
-        words = self.dropout(self.word_embeddings(batch.words))  # (N, L, word_emb_dim)
-        forward_lm = backward_lm = None
-        if self.use_characters:
-            # Characters: each LSTM reads the whole sentence; its states at word ends are kept.
-            forward_states = self.read_characters(
-                self.forward_char_lstm, batch.forward_chars, batch.forward_markers
-            )  # (N, L, H)
-            backward_states = self.read_characters(
-                self.backward_char_lstm, batch.backward_chars, batch.backward_markers
-            )  # (N, L, H)
-
-            # Language models: which word comes next, and which came before?
-            if self.co_training and self.training:
-                forward_lm = self.forward_lm_highway(forward_states)
-                forward_lm = self.forward_lm_out(self.dropout(forward_lm))
-                backward_lm = self.backward_lm_highway(backward_states)
-                backward_lm = self.backward_lm_out(self.dropout(backward_lm))
-
-            # What the characters tell, in a form fit for tagging, beside the word's embedding.
-            subwords = self.subword_highway(torch.cat((forward_states, backward_states), dim=2))
-            words = torch.cat((words, self.dropout(subwords)), dim=2)  # (N, L, word_emb_dim + 2H)
-
-        # Words: each in the light of the others.
-        features = self.word_lstm(words, batch.word_lengths)  # (N, L, D)
-        if self.attention is not None:
-            features = self.attention(features, batch.word_lengths)
-
-        # CRF: the score of every tag at every word after every tag.
-        return self.crf(self.dropout(features)), forward_lm, backward_lm
-
-    def read_characters(self, lstm, chars, markers):
-        """The state of a character LSTM at the end of each word: (N, C) and (N, L) -> (N, L, H).
-
-        The LSTM reads from left to right, and all markers stand before the pads: what it makes of
-        the pads is never seen, so nothing needs to be packed.
-        """
-        states, _ = lstm(self.char_embeddings(chars))  # (N, C, H)
-        return self.dropout(take(states, markers))
-
-
-def shared_count(count):
-    """What a process divides its sum of losses by: its part of what all processes count together.
-
-    The gradients of the processes are averaged. So that their average is the gradient of the mean
-    over all sentences, each process divides not by its own count but by the mean of all counts:
-
-        1/2 (sum_1 / n + sum_2 / n) = (sum_1 + sum_2) / (count_1 + count_2),  n = mean count
-
-    :param count: () integer tensor, in one process its own count
-    :return: ()
-    """
-    return mean_of_processes(count).clamp(min=1 / processes())  # if all are 0, so are the sums
+# ------------------------------------------------------------------------------------------------
+# Losses
+# ------------------------------------------------------------------------------------------------
 
 
 class LanguageModelLoss(nn.Module):
@@ -335,27 +324,26 @@ class LanguageModelLoss(nn.Module):
         forward predicts       checks    in        <end>    -
         backward predicts      <end>     dunston   checks   -
 
-    :param word_map: as the batches were encoded with
+    :param word_map: the one that the batches were encoded with
     :param lm_vocab_size: V; any other word of word_map counts as <unk>
     """
 
     def __init__(self, word_map, lm_vocab_size):
         super().__init__()
-        self.end, self.unk = word_map[END], word_map[UNK]
+        self.end, self.unk = word_map["<end>"], word_map["<unk>"]
         self.lm_vocab_size = lm_vocab_size
 
     def forward(self, forward_scores, backward_scores, batch):
         """
         :param forward_scores, backward_scores: (N, L, V), or None without language models
         :param batch: Batch
-        :return: the sum of the two means, (); 0 without language models. Of several processes,
-            the mean of what all return is that of all their words; see shared_count
+        :return: the sum of the two means, (); 0 without language models
         """
         if forward_scores is None:
             return torch.zeros((), device=batch.words.device)
         words = batch.words.masked_fill(batch.words >= self.lm_vocab_size, self.unk)  # (N, L)
         end = torch.full_like(words[:, :1], self.end)
-        nothing = -100  # what cross_entropy passes over
+        nothing = -100  # a target that cross_entropy ignores
         position = torch.arange(words.size(1), device=words.device)
         at_word = position < batch.word_lengths.unsqueeze(1) - 1  # neither <end> nor pad
         following = torch.cat((words[:, 1:], end), dim=1).masked_fill(~at_word, nothing)
@@ -363,13 +351,13 @@ class LanguageModelLoss(nn.Module):
         return sum(
             F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
             for scores, targets in ((forward_scores, following), (backward_scores, preceding))
-        ) / shared_count(at_word.sum())
+        ) / at_word.sum().clamp(min=1)
 
 
 def word_penalty(tag_map):
     """(m) what to add to a word's scores: 0, but -inf for <start> and <end>, no word's tags."""
     penalty = torch.zeros(len(tag_map))
-    penalty[[tag_map[START], tag_map[END]]] = -math.inf
+    penalty[[tag_map["<start>"], tag_map["<end>"]]] = -math.inf
     return penalty
 
 
@@ -378,45 +366,43 @@ class ViterbiLoss(nn.Module):
 
         loss = log sum over valid paths exp(score of the path) - score of the gold path
 
-    A path is valid if <start> stands only before the first word and <end> only at the <end> token;
-    whatever score other paths have, they do not count.
+    A path is valid if <start> comes only before the first word and <end> only at the <end> token;
+    other paths do not count, whatever their score.
 
     :param tag_map: dict from tag to index; says where <start> and <end> are
     """
 
     def __init__(self, tag_map):
         super().__init__()
-        self.start, self.end = tag_map[START], tag_map[END]
+        self.start, self.end = tag_map["<start>"], tag_map["<end>"]
         self.register_buffer("word_penalty", word_penalty(tag_map), persistent=False)
 
-    def forward(self, scores, targets, lengths, shared=False):
+    def forward(self, scores, targets, lengths):
         """
         :param scores: (N, L, m, m), as CRF gives them
         :param targets: (N, L) indices of the gold tags in the unrolled scores,
             previous tag * m + current tag. A sentence with a target below 0 has a tag that the
-            model does not know; it is left out
+            model does not know; it is skipped
         :param lengths: (N) words of each sentence, <end> included
-        :param shared: these are one process's share of a batch: the mean of what all processes
-            return is that of all their sentences; see shared_count
         :return: mean over the sentences, ()
         """
         within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
         known = ((targets >= 0) | ~within).all(1)
-        losses = NegativeLogLikelihood.apply(scores, targets.clamp(min=0), within, lengths, self)
-        count = shared_count(known.sum()) if shared else known.sum().clamp(min=1)
-        return losses.masked_fill(~known, 0).sum() / count
+        gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
+        losses = LogPartition.apply(scores, lengths, self) - gold.masked_fill(~within, 0).sum(1)
+        return losses.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
 
     def forward_algorithm(self, scores):
         """Log of the sum of exp(score) over all valid paths to each tag at each word.
 
-        alpha[n, t, j] is that of the paths which end in tag j at word t. Tag j can follow any
+        alpha[n, t, j] is that of the paths that end in tag j at word t. Tag j can follow any
         tag i, so
 
             alpha[t, j] = log sum over i of exp(alpha[t - 1, i] + scores[t, i, j])
 
         :param scores: (N, L, m, m)
-        :return: alpha, (N, L, m); and the same one word earlier, (N, L, m), as the next word has
-            it before it: <start> alone at first, after that neither <start> nor <end>
+        :return: alpha, (N, L, m); and before, (N, L, m): alpha of the word before, where only
+            <start> is possible before the first word, and neither <start> nor <end> later
         """
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
@@ -428,22 +414,22 @@ class ViterbiLoss(nn.Module):
         return torch.stack(alphas, dim=1), torch.stack(befores, dim=1)
 
     def log_partition(self, alpha, lengths):
-        """Log of the sum of exp(score) over all valid paths, which end in <end>: (N)"""
+        """Log of the sum of exp(score) over all valid paths, all of which end in <end>: (N)"""
         return alpha[:, :, self.end].gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
 
     def step_probabilities(self, scores, alpha, before, lengths):
-        """How probable it is that a path has tag i at word t - 1 and tag j at word t.
+        """The probability that tag i is at word t - 1 and tag j at word t (pairwise marginals).
 
         This is also the gradient of log_partition with respect to scores[t, i, j]: the log of a
-        sum of exponentials grows by each summand's share, and those of all paths that take this
-        step make up its probability. It takes no second recursion in logs. In
+        sum of exponentials grows by each summand's share, and the shares of all paths that take
+        this step add up to its probability. It needs no second recursion in logs. In
 
             share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
 
-        stands which part of alpha[t, j] came by way of tag i: how probable i is if j follows. At
-        the last word, <end> is certain. From the probabilities of the tags at a word follow those
-        of the steps to it, and from these the probabilities of the tags at the word before. All
-        shares are computed at once, and a small product of matrices is left for each word.
+        is the part of alpha[t, j] that came by way of tag i: how probable i is if j follows. At
+        the last word, <end> is certain. The probabilities of the tags at a word give those of the
+        steps to it, and these give the probabilities of the tags at the word before. All shares
+        are computed at once, and a small matrix product is left for each word.
 
         :param scores: (N, L, m, m)
         :param alpha, before: as forward_algorithm gives them
@@ -458,30 +444,70 @@ class ViterbiLoss(nn.Module):
         return share.mul_(tags.unsqueeze(2))
 
 
-class NegativeLogLikelihood(torch.autograd.Function):
-    """What ViterbiLoss computes for each sentence, with its gradient.
+# ------------------------------------------------------------------------------------------------
+# Second reading: what the first can do without
+# ------------------------------------------------------------------------------------------------
 
-    The gradient with respect to a step's score is the step's probability by the model, less 1 if
-    it is the gold step: where the model is right and sure, nothing is left to learn. Autograd
-    would find the same by going back through every operation of the recursion, in three times
-    the time.
+
+class LogPartition(torch.autograd.Function):
+    """ViterbiLoss.log_partition of scores, whose gradient is ViterbiLoss.step_probabilities.
+
+    Autograd would find the same gradient by going back through every operation of the recursion,
+    in three times the time. With the gold score's gradient, -1 at each gold step, the loss changes
+    a step's score by its probability, less 1 if it is gold: where the model is right and sure,
+    nothing is left to learn.
     """
 
     @staticmethod
-    def forward(ctx, scores, targets, within, lengths, loss):
-        """(N, L, m, m), (N, L), (N, L), (N) and a ViterbiLoss -> (N)"""
+    def forward(ctx, scores, lengths, loss):
+        """(N, L, m, m), (N) and a ViterbiLoss -> (N)"""
         alpha, before = loss.forward_algorithm(scores)
-        ctx.save_for_backward(scores, alpha, before, targets, within, lengths)
+        ctx.save_for_backward(scores, alpha, before, lengths)
         ctx.loss = loss
-        gold = scores.flatten(2).gather(2, targets.unsqueeze(2)).squeeze(2)  # (N, L)
-        return loss.log_partition(alpha, lengths) - gold.masked_fill(~within, 0).sum(1)
+        return loss.log_partition(alpha, lengths)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         """(N) -> (N, L, m, m), for scores"""
-        scores, alpha, before, targets, within, lengths = ctx.saved_tensors
-        steps = ctx.loss.step_probabilities(scores, alpha, before, lengths)
-        observed = -within.unsqueeze(2).to(steps.dtype)  # (N, L, 1)
-        steps.flatten(2).scatter_add_(2, targets.unsqueeze(2), observed)
-        return steps.mul_(gradient.view(-1, 1, 1, 1)), None, None, None, None
+        steps = ctx.loss.step_probabilities(*ctx.saved_tensors)
+        return steps.mul_(gradient.view(-1, 1, 1, 1)), None, None
+
+
+class Dropout(nn.Dropout):
+    """nn.Dropout, faster on a CPU: comparing uniform numbers takes half the time of its coins."""
+
+    def forward(self, x):
+        """(...) -> (...)"""
+        if x.is_cuda or not self.training or self.p == 0:
+            return super().forward(x)
+        kept = torch.rand_like(x) >= self.p
+        return x * kept * (1 / (1 - self.p))
+
+
+class SelfAttention(nn.Module):
+    """Lets each word look at all words of its sentence (Vaswani et al. 2017, section 3.2.2).
+
+    What a word's heads gather is added to its own features and normalised:
+
+        y = norm(x + attention(x, x, x))
+
+    :param size: features of a word, divided among the heads
+    :raises ValueError: num_heads does not divide size
+    """
+
+    def __init__(self, size, num_heads, dropout=0.5):
+        super().__init__()
+        if size % num_heads:
+            raise ValueError(
+                f"attention_heads: expected a divisor of word_rnn_dim = {size}, found {num_heads}"
+            )
+        self.attention = nn.MultiheadAttention(size, num_heads, batch_first=True)
+        self.dropout = Dropout(dropout)
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, x, lengths):
+        """(N, L, size) and (N) -> (N, L, size); no word looks at a pad"""
+        pads = torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)  # (N, L)
+        seen, _ = self.attention(x, x, x, key_padding_mask=pads, need_weights=False)
+        return self.norm(x + self.dropout(seen))

@@ -1,9 +1,16 @@
-"""Several processes that train together."""
+"""Several processes that train together.
+
+torchrun starts them alike, and each has a number, its rank. All read the same files, build the same
+model and take every step together; they differ only in the sentences that they compute and in the
+random numbers that they draw. Losses, gradients and tags are brought together, so that all come to
+the same decisions. Without torchrun there is one process, and nothing here has any effect.
+"""
 
 import atexit
 import contextlib
 import datetime
 import functools
+import hashlib
 import itertools
 import os
 import pickle
@@ -24,8 +31,8 @@ _RUNS = itertools.count()  # a script may call train.main more than once
 def process_group():
     """Join the other processes that torchrun started; without torchrun, do nothing.
 
-    Only the first process is heard: what the others print is dropped, and they have no bars. An
-    error in any of them ends all, and the first that fails is the only one to say why.
+    Only the first process prints or shows bars. An error in any of them ends all, and only the
+    first that fails says why.
 
     :raises InputError: there are fewer GPUs than processes, or another process was killed
     """
@@ -33,7 +40,7 @@ def process_group():
         yield
         return
     store, number, count = next(dist.rendezvous("env://"))
-    store = dist.PrefixStore(f"run {next(_RUNS)}", store)  # what an earlier run left is not ours
+    store = dist.PrefixStore(f"run {next(_RUNS)}", store)  # no keys of an earlier run
     try:
         dist.init_process_group(_backend(), store=store, rank=number, world_size=count)
         with _silence() if number > 0 else contextlib.nullcontext():
@@ -49,14 +56,14 @@ def process_group():
             reason = visible(str(error).partition("\n")[0][:120])
             raise InputError(f"another process was killed or does not answer ({reason})") from None
         raise
-    # A thread of gloo's may still hold the last tensors, and wait for Python's lock to let them go.
-    # PyTorch 2.4 would end the group with that lock held, and wait for the thread for ever.
+    # A thread of gloo's may still hold the last tensors and wait for Python's lock to release them.
+    # PyTorch 2.4 would end the group while it holds that lock, and wait for the thread forever.
     time.sleep(0.1)
     dist.destroy_process_group()  # not after an error: the others would fail before it is reported
 
 
 def _started_by_torchrun():
-    """Whether this is one of several processes that shall train together."""
+    """Whether this is one of several processes that are to train together."""
     names = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
     return names <= os.environ.keys() and os.environ["WORLD_SIZE"] != "1" and dist.is_available()
 
@@ -70,7 +77,7 @@ def _silence():
 
 
 def _backend():
-    """How the processes talk: NCCL for what is on a GPU, gloo for all else.
+    """How the processes communicate: NCCL for tensors on a GPU, gloo for the rest.
 
     :raises InputError: there are fewer GPUs than processes
     """
@@ -117,9 +124,9 @@ def rank():
 
 
 def replicated(model):
-    """The model, to be trained: with several processes, backward averages its gradients over all.
+    """The model to train: with several processes, `backward` averages its gradients over them.
 
-    Its parameters stay the model's own, and so do their names in `model.state_dict()`.
+    Its parameters stay the model's own, with the same names in `model.state_dict()`.
     """
     return DistributedDataParallel(model) if processes() > 1 else model
 
@@ -131,6 +138,21 @@ def mean_of_processes(tensor):
     total = tensor.detach().clone()
     dist.all_reduce(total)
     return total / processes()
+
+
+def share_of_mean(count):
+    """This process's count, divided by the mean of all counts: 1.0 if there is one process.
+
+    The gradients of the processes are averaged. For this to be the gradient of the mean over all
+    sentences, each process multiplies its own mean by its share:
+
+        1/2 (share_1 mean_1 + share_2 mean_2) = (sum_1 + sum_2) / (count_1 + count_2)
+
+    :param count: () integer tensor
+    """
+    if processes() == 1:
+        return 1.0
+    return count / mean_of_processes(count).clamp(min=1 / processes())  # all are 0: so is the sum
 
 
 def gather(value):
@@ -153,10 +175,10 @@ def gather(value):
 
 
 def by_first_process(function):
-    """Let the first process alone run a function, one that writes files, say.
+    """Let only the first process run a function, such as one that writes files.
 
-    The others wait for it, and all get what it returned. The function itself must not need the
-    others: they would not answer.
+    The others wait for it, and all get what it returned. The function must not need the others:
+    they would not answer.
     """
 
     @functools.wraps(function)
@@ -165,3 +187,32 @@ def by_first_process(function):
         return gather(function(*arguments) if rank() == 0 else None)[0]
 
     return run
+
+
+def rng_states():
+    """The states of this process's random number generators, which dropout draws from."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def set_rng_states(path, states, seed, epoch):
+    """Put the random number generators where they were.
+
+    Generators that have nothing to go on from, as with another number of processes or of GPUs,
+    begin with numbers that no other process and no earlier epoch had.
+
+    :param path: where the states come from
+    :param states: what rng_states gave in each process
+    :raises InputError: they are no such states
+    """
+    digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
+    torch.manual_seed(int.from_bytes(digest[:4], "big"))
+    if len(states) != processes():
+        return
+    try:
+        own = states[rank()]
+        torch.set_rng_state(own["cpu"])
+        if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(own["cuda"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None

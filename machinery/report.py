@@ -1,8 +1,14 @@
 """What a run prints."""
 
 import collections
+import os
+import shlex
+import statistics
 
+from machinery.checkpoints import load_checkpoint
 from machinery.errors import visible
+from machinery.files import history_file
+from machinery.runs import best_epoch
 
 
 def duration(seconds):
@@ -25,12 +31,76 @@ def summary(result):
     return line
 
 
+def print_scores(name, result):
+    """Print the scores of a file, and of each entity type."""
+    print(f"{name}: {summary(result)}")
+    for kind, of_kind in result.get("types", {}).items():
+        print(
+            f"    {visible(kind):12} precision {of_kind['precision']:7.2%}  "
+            f"recall {of_kind['recall']:7.2%}  F1 {of_kind['f1']:7.2%}  "
+            f"({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
+        )
+
+
 def report_unknown_tags(path, dataset):
     """Say which tags of a file the model does not know."""
     counts = collections.Counter(tag for tags in dataset.tags for tag in tags)
     unknown = [f"{tag} ({count})" for tag, count in counts.items() if tag not in dataset.tag_map]
     if unknown:
         print(
-            f"{path}: tags that training never had count as wrong, and their sentences are "
-            f"left out of the loss: {visible(', '.join(sorted(unknown)))}"
+            f"{path}: tags unseen in training count as wrong; the loss skips their sentences: "
+            f"{visible(', '.join(sorted(unknown)))}"
         )
+
+
+def print_epoch(state, constants, first_epoch):
+    """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
+    history = state["history"]
+    last, left = history[-1], constants.epochs - state["epoch"]
+    of_language_models = f"{last['lm_loss']:.3f} (language models) + " if "lm_loss" in last else ""
+    each = statistics.mean(entry["seconds"] for entry in history[first_epoch:])
+    at_most = f"; at most {duration(left * each)} left" if left > 0 else ""
+    validation = f", validation {last['val_loss']:.3f}" if "val_loss" in last else ""
+    print(
+        f"epoch {state['epoch']:3} of {constants.epochs}, {last['seconds']:.1f} s: "
+        f"loss {of_language_models}{last['tag_loss']:.3f} (tags){validation}{at_most}"
+    )
+    if "accuracy" in last:
+        best = "the best so far"
+        if state["epochs_since_best"] > 0:
+            waited = f"patience {state['epochs_since_best']} of {constants.patience}"
+            best = f"best: {best_so_far(state, constants)}, {waited}"
+        print(f"    {summary(last)}; {best}")
+
+
+def best_so_far(state, constants):
+    """epoch 4 (entity F1 55.10%)"""
+    name = constants.criterion.replace("_f1", " F1")
+    return f"epoch {best_epoch(state)} ({name} {state['best_score']:.2%})"
+
+
+def print_end(state, constants, best_is_saved):
+    """Why training ended, how long it took, and where everything is."""
+    why = f"epochs = {constants.epochs} is reached"
+    if state["epochs_since_best"] >= constants.patience and state["epoch"] < constants.epochs:
+        why = f"no better {constants.criterion} for {state['epochs_since_best']} epochs"
+    seconds = sum(entry["seconds"] for entry in state["history"])
+    print(f"Ended after {state['epoch']} epochs in {duration(seconds)}: {why}")
+    if state["best_score"] >= 0:
+        where = f", saved in {constants.best_file}" * best_is_saved
+        print(f"Best: {best_so_far(state, constants)}{where}")
+    table = history_file(constants.last_file)
+    print(f"To resume: {constants.last_file}; losses and scores of every epoch: {table}")
+
+
+def print_command(path):
+    """The command that uses a checkpoint."""
+    print(f'Now tag a sentence: python inference.py --checkpoint {shlex.quote(path)} "..."')
+
+
+def how_to_resume(path, begin):
+    """What to say after Ctrl-C of a run that began at time.time() = `begin`."""
+    if not os.path.exists(path) or os.stat(path).st_mtime < begin:
+        return "Stopped before an epoch had ended: no checkpoint was written"
+    epoch = load_checkpoint(path)["epoch"]
+    return f'Stopped; to go on after epoch {epoch}, set checkpoint = "{path}"'

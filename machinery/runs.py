@@ -1,14 +1,67 @@
-"""The state of a run: recorded, resumed, compared."""
+"""The state of a run: all that a checkpoint holds, how an epoch changes it, how it is resumed.
+
+A state is a dict of plain data, so that it can be saved and loaded without trusting the file. PARTS
+describes it; train.py makes it in new_run.
+"""
 
 import hashlib
 import itertools
-import math
+import os
 
-import torch
+from machinery.checkpoints import (
+    HISTORY,
+    SURE,
+    load_checkpoint,
+    save_checkpoint,
+    save_history,
+)
+from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, names, plain_value
+from machinery.errors import END, PAD, START, UNK, InputError, visible
+from machinery.files import history_file, keep_aside
+from machinery.processes import by_first_process, gather, processes, rng_states
+from machinery.spans import are_spans
 
-from machinery.checkpoints import load_checkpoint
-from machinery.errors import InputError
-from machinery.processes import gather, processes, rank
+FORMAT = 4
+PARTS = dict(
+    format=int,
+    run=str,  # a random name, which tells this run's files from another's
+    settings=dict,  # the constants that it depends on, and fingerprints for its data files
+    model_arguments=dict,  # those of LM_LSTM_CRF
+    word_map=dict,
+    char_map=dict,
+    tag_map=dict,
+    scheme=(str, type(None)),  # of the tags: "IOB1", "IOB2", "BIOES", or None if they mark no spans
+    rare_from=int,  # the first of the words that occur once; the others that do follow it
+    epoch=int,  # how many are finished
+    best_score=float,
+    epochs_since_best=int,
+    history=list,  # of every epoch a dict, whose keys are in HISTORY
+    model=dict,  # the state_dict to tag with: the averaged weights where weights are averaged
+    weights=list,  # the weights to train on; empty if they are the same
+    averaged=int,  # how many steps are in the average
+    optimizer=dict,  # its state_dict
+    rng=list,  # for every process, what rng_states gives
+)
+
+
+def new_state(**parts):
+    """The state of a run before its first epoch; `parts` are those that depend on its data."""
+    name = gather(os.urandom(16).hex())[0]
+    progress = dict(epoch=0, best_score=-1.0, epochs_since_best=0, history=[], rng=[rng_states()])
+    trained = dict(model={}, weights=[], averaged=0, optimizer={})
+    return dict(format=FORMAT, run=name, **parts, **progress, **trained)
+
+
+def kept_settings(constants, train_data, val_data):
+    """What a checkpoint keeps of the constants; of data files, what is in them.
+
+    :param constants: as `checked` gives them
+    :param train_data, val_data: (words, tags); None for val_data if there is none
+    """
+    settings = {name: getattr(constants, name) for name in names(MODEL, FIXED, SCORE, TRAINING)}
+    settings["train_file"] = fingerprint(*train_data)
+    settings["val_file"] = None if val_data is None else fingerprint(*val_data)
+    return settings | dict(processes=processes())
 
 
 def fingerprint(words, tags):
@@ -20,75 +73,188 @@ def fingerprint(words, tags):
     return f"{len(words):,} sentences, {count:,} words, {digest.hexdigest()[:12]}"
 
 
-def resume_momentum(path, state, optimizer):
-    """Put momentum where it stood.
+def record_epoch(state, score, entry, model, average, optimizer):
+    """Take a finished epoch into the state; epochs_since_best is 0 if its score is the best so far.
 
+    :param score: the one that decides; None without validation data: the last epoch is the best
+    :param entry: dict for the history, without "epoch" and "best"
+    :param model: with the weights to tag with
+    :param average: WeightAverage
+    """
+    improved = score is None or score > state["best_score"]
+    state["epoch"] += 1
+    state["best_score"] = state["best_score"] if score is None else max(score, state["best_score"])
+    state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
+    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
+    state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), **average.state())
+    state["rng"] = gather(rng_states())
+
+
+def best_epoch(state):
+    """The number of the best epoch, counted from 1; 0 before the first."""
+    return state["epoch"] - state["epochs_since_best"]
+
+
+# ------------------------------------------------------------------------------------------------
+# Loading and resuming
+# ------------------------------------------------------------------------------------------------
+
+
+def load_run(path):
+    """The state of a run from its checkpoint, checked: later code relies on its parts.
+
+    :raises InputError: the file is no checkpoint of this project, or damaged
+    :raises OSError: the file cannot be read
+    """
+    state = load_checkpoint(path)
+    if type(state.get("format")) is not int:
+        raise InputError(f"{path}: expected a checkpoint of train.py, found other data")
+    if state["format"] != FORMAT:
+        raise InputError(
+            f"{path}: expected checkpoint format {FORMAT}, found {state['format']}; use the "
+            "version of this project that wrote it, or train again"
+        )
+    try:
+        _check(state)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = visible(str(error)[:200])
+        raise InputError(f"{path}: expected a checkpoint of train.py, found one {reason}") from None
+    return state
+
+
+def _check(state):
+    """:raises ValueError: a part is missing, or is not what later code relies on, in words"""
+    for name, kind in PARTS.items():
+        if not isinstance(state.get(name), kind) or isinstance(state[name], bool):
+            raise ValueError(f"without {name!r}")
+    arguments, settings = state["model_arguments"], state["settings"]
+    for name in names(MODEL, FIXED, SCORE, TRAINING):
+        if not name.endswith("_file") and plain_value(name, settings[name]) != settings[name]:
+            raise ValueError(f"whose settings have no {name}")
+    for name in (*names(MODEL), "dropout"):
+        if type(plain_value(name, arguments[name])) is not type(arguments[name]):
+            raise ValueError(f"whose model has no {name}")
+    for name, size_name, special in (
+        ("word_map", "vocab_size", {PAD, END, UNK}),
+        ("char_map", "charset_size", {PAD, END, UNK}),
+        ("tag_map", "tagset_size", {START, END}),
+    ):
+        if not _numbers_from_0(state[name]) or not special <= state[name].keys():
+            raise ValueError(f"whose {name} does not number its entries from 0")
+        if arguments[size_name] != len(state[name]) or type(arguments[size_name]) is not int:
+            raise ValueError(
+                f"whose {name} has {len(state[name]):,} entries where {size_name} is "
+                f"{arguments[size_name]!r}"
+            )
+    if len(state["history"]) != state["epoch"] or not all(map(_is_entry, state["history"])):
+        raise ValueError("whose history is not that of its epochs")
+    schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
+    if state["scheme"] not in (None, *schemes):
+        raise ValueError(f"whose tags are not written in scheme {state['scheme']!r}")
+    if not all(tensor.isfinite().all() for tensor in state["model"].values()):
+        raise ValueError("whose weights are not finite")
+
+
+def _is_entry(entry):
+    """Whether it is a dict for the history: numbers, with names that we know."""
+    known = SURE <= entry.keys() <= set(HISTORY) and ("accuracy" in entry) == ("macro_f1" in entry)
+    return known and all(type(value) in (int, float) for value in entry.values())
+
+
+def _numbers_from_0(mapping):
+    """Whether a dict is {string: 0, string: 1, ...}"""
+    return all(
+        type(entry) is str and type(index) is int and index == position
+        for position, (entry, index) in enumerate(mapping.items())
+    )
+
+
+def check_same_model(path, state, settings):
+    """:raises InputError: a constant that the model depends on is not what it was"""
+    for name in names(MODEL, FIXED):
+        if settings[name] != state["settings"][name]:
+            raise InputError(
+                f"{path} was trained with {name} = {state['settings'][name]!r}: "
+                f"expected the same to resume it, found {settings[name]!r}"
+            )
+
+
+def note_changes(state, settings):
+    """Take the settings into the state, and say what is not as it was on resuming.
+
+    :return: whether scores can no longer be compared with earlier ones, so that the search for the
+        best epoch restarts
+    """
+    before = state["settings"]
+    changed = [name for name, value in settings.items() if value != before.get(name)]
+    for name in changed:
+        print(
+            f"Changed since the checkpoint was written: {name} is {settings[name]!r}, "
+            f"was {before.get(name)!r}"
+        )
+    restarts = any(name in CONSTANTS and CONSTANTS[name].role == SCORE for name in changed)
+    if restarts:
+        print("Scores are no longer comparable: the search for the best epoch restarts")
+        state.update(best_score=-1.0, epochs_since_best=0)
+    state["settings"] = settings
+    return restarts
+
+
+def resume_training(path, state, average, optimizer, same_optimizer):
+    """Put the trained weights, their average and the optimiser where they were.
+
+    :param same_optimizer: False: it is of another kind and starts anew
     :raises InputError: the checkpoint's are not of this model
     """
     try:
-        # The file's momentum, but the learning rate and all else from the constants.
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+        average.load(state)
+        if same_optimizer:
+            # The file's momentum, but the learning rate and the rest from the constants.
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         for parameter, kept in optimizer.state.items():
-            if kept["momentum_buffer"].shape != parameter.shape:
+            if any(part.shape not in (parameter.shape, ()) for part in kept.values()):
                 raise ValueError("the momentum has another size than the parameter")
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
 
 
-def rng_states():
-    """Where this process's random number generators stand: dropout draws from them."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def load_if_ancestor(path, state):
+    """The checkpoint at `path` if training went from it to `state`, or if it is `state`; else None.
 
-
-def set_rng_states(path, states, seed, epoch):
-    """Put the random number generators where they stood.
-
-    Generators that have none to go on from, as with another number of processes or of GPUs, begin
-    with numbers that no other process and no earlier epoch had.
-
-    :param path: where the states come from
-    :param states: what rng_states gave in each process
-    :raises InputError: they are no such states
+    Of a run that was resumed twice from one epoch, each branch has epochs of its own: their losses
+    and durations, in the history, differ.
     """
-    digest = hashlib.sha256(f"{seed} {epoch} {rank()}".encode()).digest()
-    torch.manual_seed(int.from_bytes(digest[:4], "big"))
-    if len(states) != processes():
-        return
     try:
-        own = states[rank()]
-        torch.set_rng_state(own["cpu"])
-        if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(own["cuda"])
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
-
-
-def differences(before, now):
-    """{name: (value before, value now)} of what differs, as they would be written in Python"""
-    both = {name: (repr(before.get(name)), repr(value)) for name, value in now.items()}
-    return {name: (old, new) for name, (old, new) in both.items() if old != new}
-
-
-def load_if_of_run(path, run, epoch=math.inf):
-    """The checkpoint at `path`, if it is of this run and not from after `epoch`; else None."""
-    try:
-        state = load_checkpoint(path)
+        other = load_run(path)
     except (InputError, OSError):
         return None
-    return state if state["run"] == run and state["epoch"] <= epoch else None
+    same = other["run"] == state["run"]
+    return other if same and other["history"] == state["history"][: other["epoch"]] else None
 
 
-def record_epoch(state, score, model, optimizer, entry):
-    """Take a finished epoch into `state`; epochs_since_best is 0 if its score is the best so far.
+def save_epoch(state, best_file, last_file, is_first, best_too):
+    """Write the checkpoints and the history.
 
-    :param entry: as history_entry gives it
+    :param is_first: no epoch was saved before; files that the state does not come from are renamed
+    :param best_too: rename the best checkpoint in any case
     """
-    improved = score > state["best_score"]
-    state["epoch"] += 1
-    state["best_score"] = max(score, state["best_score"])
-    state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
-    state["rng"] = gather(rng_states())
+    table = history_file(last_file)
+    if is_first:
+        _keep_other_work(state, best_file, last_file, table, best_too)
+    # The best first: after a crash between the two, resuming the last finds the best again.
+    if state["epochs_since_best"] == 0:
+        save_checkpoint(best_file, state)
+    save_checkpoint(last_file, state)
+    save_history(table, state["history"])
+    if is_first:
+        load_run(last_file)  # better now than after hours, if it cannot be loaded
+
+
+@by_first_process
+def _keep_other_work(state, best_file, last_file, table, best_too):
+    """Rename the files that `state` does not come from, before they are written."""
+    for path, *others in ([best_file], [last_file, table]):
+        if (best_too and path == best_file) or not load_if_ancestor(path, state):
+            for old, new in keep_aside(path, *others).items():
+                print(f"{old} is from another run: kept as {new}")

@@ -171,3 +171,16 @@ def scores(gold, predicted):
         result["precision"], result["recall"] = overall["precision"], overall["recall"]
         result["types"] = types
     return result
+
+
+def find_criterion(name, tags):
+    """The score that `name` means for a set of tags: "f1" is the entities' where there are any.
+
+    :raises InputError: these tags have no such score
+    """
+    if name == "f1":
+        return "entity_f1" if are_spans(tags) else "macro_f1"
+    if name == "entity_f1" and not are_spans(tags):
+        found = min(tag for tag in tags | {"O"} if not are_spans({tag, "B"}) or len(tags) == 1)
+        raise InputError(f"criterion = 'entity_f1': expected tags such as B-PER, found {found!r}")
+    return name

@@ -1,0 +1,165 @@
+"""Files that a run writes: whole or not at all, never another's, one run at a time."""
+
+import contextlib
+import errno
+import os
+
+from machinery.errors import InputError
+from machinery.processes import by_first_process
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+    import msvcrt
+
+
+def replace(path, what, write):
+    """Write a file anew.
+
+    A crash at any moment leaves either the old file or the new one, both whole: the new one is
+    written next to the old, brought to the disk, and then takes its name in one step. A link is
+    followed: the file that it names is replaced.
+
+    :param what: what an error calls the file
+    :param write: function that writes to an open file
+    :raises OSError: the file cannot be written; the old one is intact
+    """
+    real = os.path.realpath(path)
+    os.makedirs(os.path.dirname(real), exist_ok=True)
+    temporary = f"{real}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, real)
+    except (OSError, RuntimeError) as error:
+        # Where writing fails, torch.save raises a RuntimeError while it handles the OSError.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        intact = "; the previous one is intact" * os.path.exists(real)
+        reason = f"{cause.strerror}; the {what} could not be saved{intact}"
+        raise OSError(cause.errno, reason, str(path)) from error
+    finally:
+        if os.path.exists(temporary):  # the disk was full, say: leave no half of a file
+            os.remove(temporary)
+
+
+@by_first_process
+def check_can_save(path):
+    """Find out before hours of work whether `replace` can write to `path`.
+
+    :raises OSError: it cannot
+    """
+    real = os.path.realpath(path)
+    if os.path.isdir(real):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    os.makedirs(os.path.dirname(real), exist_ok=True)
+    temporary = f"{real}.tmp"
+    open(temporary, "wb").close()
+    os.remove(temporary)
+
+
+def history_file(path):
+    """The name of the table that belongs to a checkpoint: its name, but .csv."""
+    return os.path.splitext(path)[0] + ".csv"
+
+
+def files_written(constants):
+    """The paths of the files that a run writes; none if it only scores a checkpoint.
+
+    :raises InputError: one of them is another of them, or a file that is read
+    :raises OSError: one cannot be written
+    """
+    if constants.epochs == 0:
+        return []
+    train_files = constants.train_file
+    read = train_files if isinstance(train_files, list) else [train_files]
+    read = [*read, constants.val_file, constants.test_file, constants.emb_file]
+    seen = {os.path.realpath(path): "a file to read" for path in read if path is not None}
+    written = dict(
+        best_file=constants.best_file,
+        last_file=constants.last_file,
+        history=history_file(constants.last_file),
+    )
+    for name, path in written.items():
+        if (real := os.path.normcase(os.path.realpath(path))) in seen:
+            raise InputError(f"{name}: expected a file of its own, found {path}, {seen[real]}")
+        seen[real] = f"the {name}"
+        check_can_save(path)
+    return list(written.values())
+
+
+@contextlib.contextmanager
+def reserved(*paths):
+    """Keep other runs from writing to the same files for as long as the block lasts.
+
+    The operating system lets go of the locks when the process ends, even if it is killed.
+
+    :raises InputError: another run writes to one of them
+    """
+    with contextlib.ExitStack() as stack:
+        _reserve(stack, paths)
+        yield
+
+
+@by_first_process
+def _reserve(stack, paths):
+    """Lock every path, until `stack` is closed."""
+    for path in paths:
+        lock = f"{os.path.realpath(path)}.lock"
+        os.makedirs(os.path.dirname(lock), exist_ok=True)
+        file = stack.enter_context(open(lock, "ab"))
+        try:
+            _lock(file)
+            # Between opening and locking, its owner may have removed the file.
+            ours = os.path.exists(lock) and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+                continue  # a file system without locks
+            ours = False
+        if not ours:
+            raise InputError(
+                f"{path}: expected a file that no other run writes to, found one in use; "
+                "wait until that run ends, or choose other names for last_file and best_file"
+            )
+        stack.callback(_remove, lock)
+
+
+def _lock(file):
+    """:raises OSError: another process, or another file object, has locked the file"""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+
+def _remove(lock):
+    """Remove a lock's file while it is still locked; Windows refuses, and it stays."""
+    with contextlib.suppress(OSError):
+        os.remove(lock)
+
+
+def keep_aside(*paths):
+    """Keep files that belong together under the first free names of the kind stem.1.pt.
+
+    :return: {path: its new name}, those that exist
+    """
+    number = 1
+    while any(map(os.path.exists, free := [_numbered(path, number) for path in paths])):
+        number += 1
+    kept = {path: name for path, name in zip(paths, free, strict=True) if os.path.exists(path)}
+    for path, name in kept.items():
+        try:
+            os.link(path, name)  # both names until `path` is written: it is never missing
+        except OSError:  # not on every file system
+            os.rename(path, name)
+    return kept
+
+
+def _numbered(path, number):
+    """stem.1.pt"""
+    stem, suffix = os.path.splitext(path)
+    return f"{stem}.{number}{suffix}"
