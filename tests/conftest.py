@@ -109,6 +109,25 @@ def tiny_train(monkeypatch, tmp_path, tiny_corpus):
 
 
 @pytest.fixture
+def stop_after(monkeypatch):
+    """:return: a function that trains as train's constants say, but is killed after an epoch"""
+
+    class Killed(BaseException):
+        pass
+
+    def stop(epoch):
+        def print_epoch(state, *_):
+            if state["epoch"] == epoch:
+                raise Killed
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(train.report, "print_epoch", print_epoch)
+            train.main()
+
+    return stop
+
+
+@pytest.fixture
 def on_cpu(monkeypatch):
     """Exactness to the last bit is promised on a CPU: some CUDA kernels add in any order."""
     monkeypatch.setattr(train, "default_device", lambda: torch.device("cpu"))

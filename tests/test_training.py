@@ -16,7 +16,7 @@ from conftest import differences, equal
 import datasets
 import train
 from inference import Tagger
-from machinery import checkpoints, errors, report, spans
+from machinery import checkpoints, errors, files, report, runs, spans
 from machinery.checkpoints import load_checkpoint
 from utils import read_words_tags
 
@@ -24,7 +24,7 @@ from utils import read_words_tags
 
 
 def test_a_tiny_corpus_is_learnt_by_heart(tiny_train, monkeypatch, capsys):
-    for name, value in dict(epochs=60, lr=0.1, lr_decay=0, dropout=0.0, patience=60).items():
+    for name, value in dict(epochs=60, lr=0.02, dropout=0.0, patience=60, unk_rate=0).items():
         monkeypatch.setattr(tiny_train, name, value)
     result = tiny_train.main()
     assert result["accuracy"] == result["entity_f1"] == result["macro_f1"] == 1
@@ -53,7 +53,7 @@ def test_training_stops_after_epochs_without_improvement(tiny_train, monkeypatch
     last = load_checkpoint(tiny_train.last_file)
     assert last["epoch"] == 1 + patience and last["epochs_since_best"] == patience
     assert load_checkpoint(tiny_train.best_file)["epoch"] == 1
-    assert f"no better macro_f1 for {patience} epochs" in capsys.readouterr().out
+    assert f"no better entity_f1 for {patience} epochs" in capsys.readouterr().out
 
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
     tiny_train.main()  # there is no patience left to resume with
@@ -70,19 +70,21 @@ def test_the_criterion_decides_which_epoch_is_best(tiny_train, monkeypatch, crit
         return dict(zip(keys, values, strict=True), precision=0.0, recall=0.0)
 
     scored = []
+    predict = tiny_train.predict
 
-    def score_file(model, *arguments):
+    def spy(model, *arguments, **options):
         scored.append({name: value.clone().cpu() for name, value in model.state_dict().items()})
+        return predict(model, *arguments, **options)
 
     monkeypatch.setattr(tiny_train, "scores", scores)
-    monkeypatch.setattr(tiny_train, "score_file", score_file)
+    monkeypatch.setattr(tiny_train, "predict", spy)
     monkeypatch.setattr(tiny_train, "epochs", 3)
     monkeypatch.setattr(tiny_train, "criterion", criterion)
     tiny_train.main()
     best = load_checkpoint(tiny_train.best_file)
     assert best["epoch"] == 1 + keys.index(criterion) and best["best_score"] == 0.3
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 3
-    assert equal(scored[0], dict(best["model"]))  # the best model is scored, not the last
+    assert equal(scored[-1], dict(best["model"]))  # the best model is scored, not the last
 
 
 def test_each_epoch_has_an_order_of_its_own(tiny_train, monkeypatch):
@@ -101,25 +103,96 @@ def test_each_epoch_has_an_order_of_its_own(tiny_train, monkeypatch):
     assert epochs == [0, 1, 2, 3]
 
 
-def test_learning_rate_decays_each_epoch(tiny_train, monkeypatch):
-    for epochs, divisor in ((1, 1), (4, 1 + 0.05 * 3)):
-        monkeypatch.setattr(tiny_train, "epochs", epochs)
-        tiny_train.main()
-        group = load_checkpoint(tiny_train.last_file)["optimizer"]["param_groups"][0]
-        assert group["lr"] == pytest.approx(0.015 / divisor)
-        assert group["momentum"] == 0.9
+@pytest.fixture
+def steps(monkeypatch):
+    """What every step of an optimiser is given: a list of dicts of the groups' settings."""
+    seen = []
+
+    def spy(step):
+        def stepped(self, *args, **kwargs):
+            groups = [{k: v for k, v in g.items() if k != "params"} for g in self.param_groups]
+            seen.append((type(self), groups))
+            return step(self, *args, **kwargs)
+
+        return stepped
+
+    for optimizer in (torch.optim.SGD, torch.optim.AdamW):
+        monkeypatch.setattr(optimizer, "step", spy(optimizer.step))
+    return seen
+
+
+def test_our_recipe(tiny_train, monkeypatch, steps):
+    """AdamW, whose learning rate falls step by step, from the first to 0 after the last."""
+    monkeypatch.setattr(tiny_train, "epochs", 3)  # of two batches each
+    monkeypatch.setattr(tiny_train, "weight_decay", 0.03)
+    tiny_train.main()
+    assert {kind for kind, _ in steps} == {torch.optim.AdamW}
+    expected = [0.002 * (1 - step / 6) for step in range(6)]
+    for group, decay in ((0, 0.0), (1, 0.03)):  # word embeddings, and all else
+        assert [groups[group]["lr"] for _, groups in steps] == pytest.approx(expected)
+        assert {groups[group]["weight_decay"] for _, groups in steps} == {decay}
+    history = load_checkpoint(tiny_train.last_file)["history"]
+    assert [entry["lr"] for entry in history] == pytest.approx(expected[::2])
+
+
+def test_the_paper_s_recipe(tiny_train, monkeypatch, steps):
+    for name, value in dict(optimizer="sgd", min_word_freq=None, epochs=3).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    tiny_train.main()
+    assert {kind for kind, _ in steps} == {torch.optim.SGD}
+    expected = [0.015 / (1 + 0.05 * epoch) for epoch in (0, 0, 1, 1, 2, 2)]
+    assert [groups[0]["lr"] for _, groups in steps] == pytest.approx(expected)
+    assert steps[0][1][0]["momentum"] == 0.9 and not steps[0][1][0]["nesterov"]
+    assert steps[0][1][0]["weight_decay"] == 0
+    state = load_checkpoint(tiny_train.last_file)
+    assert state["settings"]["min_word_freq"] == 5 and len(state["word_map"]) == 3
+    assert state["weights"] == [] and state["averaged"] == 0
+    settings = state["settings"]
+    assert (settings["grad_clip"], settings["unk_rate"], settings["averaging"]) == (5, 0, 0)
+
+
+@pytest.mark.parametrize("rate", [0, 0.25, 1])
+def test_rare_words_are_read_as_unknown(tiny_train, monkeypatch, rate):
+    """Those that training has once, now and then; what the language models predict stays."""
+    for name, value in dict(unk_rate=rate, epochs=40, min_lm_freq=2, min_char_freq=1).items():
+        monkeypatch.setattr(tiny_train, name, value)
+    read, targets = [], []
+    forward, lm = tiny_train.LM_LSTM_CRF.forward, tiny_train.LanguageModelLoss.forward
+
+    def spy(self, batch):
+        read.extend(batch.words.flatten().tolist() if self.training else ())
+        return forward(self, batch)
+
+    def spy_on_loss(self, forward_scores, backward_scores, batch):
+        targets.append(batch.words.clone())
+        return lm(self, forward_scores, backward_scores, batch)
+
+    monkeypatch.setattr(tiny_train.LM_LSTM_CRF, "forward", spy)
+    monkeypatch.setattr(tiny_train.LanguageModelLoss, "forward", spy_on_loss)
+    tiny_train.main()
+    state = load_checkpoint(tiny_train.last_file)
+    word_map, first = state["word_map"], state["rare_from"]
+    once = {"checks", "at", "welcomes", "is", "majestic", "left"} & set(word_map)
+    assert min(word_map[word] for word in once - {"majestic"}) == first
+    assert word_map["paris"] < first  # occurs twice
+    unknown = read.count(word_map["<unk>"])
+    rare = unknown + sum(index >= first for index in read)
+    assert unknown / rare == pytest.approx(rate, abs=0.1) and (rate in (0, 1)) == (
+        unknown in (0, rare)
+    )
+    assert all((words != word_map["<unk>"]).all() for words in targets)
 
 
 def test_gradients_are_clipped_by_their_norm(tiny_train, monkeypatch):
     steps = []
-    step = torch.optim.SGD.step
+    step = torch.optim.AdamW.step
 
     def spy(self, *args, **kwargs):
         gradients = [p.grad for group in self.param_groups for p in group["params"]]
         steps.append(torch.stack([g.norm() for g in gradients if g is not None]).norm().item())
         return step(self, *args, **kwargs)
 
-    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     tiny_train.main()
     assert max(steps) > 0.1
     steps.clear()
@@ -133,23 +206,27 @@ def test_the_loss_is_the_sum_of_the_three(tiny_train, monkeypatch, on_cpu):
     seen = {}
 
     def clip(parameters, norm):
-        seen["gradients"] = [p.grad.clone() for p in parameters]
+        seen["gradients"] = [p.grad.clone() for p in parameters if p.requires_grad]
 
     monkeypatch.setattr(tiny_train.nn.utils, "clip_grad_norm_", clip)
-    for name, value in dict(lr=0.0, dropout=0.0, epochs=1, batch_size=4).items():
+    for name, value in dict(lr=0.0, dropout=0.0, epochs=1, batch_size=4, unk_rate=0).items():
         monkeypatch.setattr(tiny_train, name, value)
     tiny_train.main()
 
     state = load_checkpoint(tiny_train.last_file)
     model = tiny_train.restore_model(state).train()
-    data = tiny_train.encode(read_words_tags(tiny_train.train_file), state)
+    words_tags = read_words_tags(tiny_train.train_file)
+    data = tiny_train.encode(tiny_train.train_file, words_tags, state)
     sampler = tiny_train.data_loader(data, 4, shuffle=True, seed=tiny_train.seed)
     batch = next(iter(sampler))
     crf_scores, forward, backward = model(batch)
-    lm = tiny_train.LanguageModelLoss(state["word_map"], len(state["word_map"]))
+    lm_vocab_size = state["model_arguments"]["lm_vocab_size"]
+    assert lm_vocab_size < len(state["word_map"])
+    lm = tiny_train.LanguageModelLoss(state["word_map"], lm_vocab_size)
     crf = tiny_train.ViterbiLoss(state["tag_map"])
     loss = lm(forward, backward, batch) + crf(crf_scores, batch.tags, batch.word_lengths)
-    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, trained)
     for found, expected in zip(seen["gradients"], gradients, strict=True):
         torch.testing.assert_close(found, expected)
 
@@ -163,7 +240,7 @@ def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_pa
     expected = spans.scores(tags, Tagger(tiny_train.best_file).tag(words))
     assert result == expected
     output = capsys.readouterr().out
-    assert "I-TIME (1)" in output  # a tag that training never had is named, and counts as wrong
+    assert "I-TIME (1)" in output  # a tag unseen in training is named, and counts as wrong
     assert result["types"]["TIME"]["gold"] == 1 and result["types"]["TIME"]["f1"] == 0
     assert re.search(r"PER +precision", output) and re.search(r"LOC +precision", output)
 
@@ -177,21 +254,45 @@ def with_embeddings(tiny_train, monkeypatch, tmp_path):
     path.write_text("hotel 1 1 1\nleft 2 2 2\nzebra 3 3 3\n")
     monkeypatch.setattr(tiny_train, "emb_file", str(path))
     monkeypatch.setattr(tiny_train, "min_word_freq", 2)
+    monkeypatch.setattr(tiny_train, "min_lm_freq", 2)
+    monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", False)
     return tiny_train
+
+
+def rows_of(state):
+    """The word embeddings of a checkpoint, (V, word_emb_dim)."""
+    names = ("word_embeddings.corpus.weight", "word_embeddings.others.weight")
+    return torch.cat([state["model"][name] for name in names])
 
 
 def test_rare_words_are_looked_up_by_their_vectors(with_embeddings):
     with_embeddings.main()
     state = load_checkpoint(with_embeddings.best_file)
-    rows = state["model"]["word_embeddings.weight"]
-    lm_vocab_size = state["model_arguments"]["lm_vocab_size"]
+    rows, arguments = rows_of(state), state["model_arguments"]
     assert rows.size(1) == 3
     for word, value in {"hotel": 1, "left": 2, "zebra": 3}.items():
         assert rows[state["word_map"][word]].tolist() == [value] * 3
-    assert state["word_map"]["hotel"] < lm_vocab_size  # occurs twice
-    assert state["word_map"]["left"] >= lm_vocab_size  # occurs once, but has a vector
+    assert state["word_map"]["hotel"] < arguments["corpus_vocab_size"]  # occurs twice
+    assert state["word_map"]["left"] >= arguments["corpus_vocab_size"]  # once, but has a vector
     assert "welcomes" not in state["word_map"]  # occurs once, and has none
-    assert len(state["model"]["forward_lm_out.weight"]) == lm_vocab_size
+    assert len(state["model"]["forward_lm_out.weight"]) == arguments["lm_vocab_size"]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_only_rows_without_a_vector_are_trained(with_embeddings, monkeypatch, optimizer):
+    monkeypatch.setattr(with_embeddings, "optimizer", optimizer)
+    rows = []
+    for epochs in (1, 3):
+        monkeypatch.setattr(with_embeddings, "epochs", epochs)
+        monkeypatch.setattr(with_embeddings, "schedule", "inverse")
+        with_embeddings.main()
+        state = load_checkpoint(with_embeddings.last_file)
+        rows.append(rows_of(state))
+    same = (rows[0] == rows[1]).all(1)
+    for word in ("hotel", "left", "zebra"):
+        assert same[state["word_map"][word]]
+    for word in ("paris", "<end>", "<unk>"):
+        assert not same[state["word_map"][word]]
 
 
 def test_without_expansion_only_frequent_words_are_kept(with_embeddings, monkeypatch):
@@ -201,10 +302,12 @@ def test_without_expansion_only_frequent_words_are_kept(with_embeddings, monkeyp
 
 
 def test_fine_tuning_moves_the_vectors(with_embeddings, monkeypatch):
-    monkeypatch.setattr(with_embeddings, "fine_tune_word_embeddings", True)
+    monkeypatch.setattr(with_embeddings, "fine_tune_word_embeddings", None)  # as in our recipe
     with_embeddings.main()
     state = load_checkpoint(with_embeddings.best_file)
-    assert state["model"]["word_embeddings.weight"][state["word_map"]["hotel"]].tolist() != [1] * 3
+    assert rows_of(state)[state["word_map"]["hotel"]].tolist() != [1] * 3
+    for word, value in {"left": 2, "zebra": 3}.items():  # not in training, so not trained
+        assert rows_of(state)[state["word_map"][word]].tolist() == [value] * 3
 
 
 def test_resuming_needs_no_file_of_vectors(with_embeddings, monkeypatch):
@@ -216,9 +319,10 @@ def test_resuming_needs_no_file_of_vectors(with_embeddings, monkeypatch):
         monkeypatch.setattr(with_embeddings, "epochs", epochs)
         with_embeddings.main()
     after = load_checkpoint(with_embeddings.last_file)
-    assert after["epoch"] == 3 and after["settings"] == before["settings"]
-    name = "word_embeddings.weight"
-    assert torch.equal(before["model"][name], after["model"][name])
+    assert after["epoch"] == 3
+    for word in ("hotel", "left", "zebra"):
+        row = before["word_map"][word]
+        assert torch.equal(rows_of(before)[row], rows_of(after)[row])
 
 
 def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
@@ -226,7 +330,7 @@ def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
     for epochs in (1, 3):
         monkeypatch.setattr(tiny_train, "epochs", epochs)
         tiny_train.main()
-        weights.append(load_checkpoint(tiny_train.last_file)["model"]["word_embeddings.weight"])
+        weights.append(rows_of(load_checkpoint(tiny_train.last_file)))
     assert not torch.equal(*weights)
 
 
@@ -242,10 +346,15 @@ def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path, on_cpu):
     assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
 
 
+@pytest.mark.parametrize("recipe", ["adamw", "sgd"])
 @pytest.mark.parametrize("emb", [False, True])
-def test_resuming_after_any_epoch_is_exact(request, monkeypatch, tmp_path, on_cpu, emb):
-    """Weights, momentum, best score, patience and random numbers, to the last bit."""
+def test_resuming_after_any_epoch_is_exact(
+    request, monkeypatch, tmp_path, on_cpu, stop_after, emb, recipe
+):
+    """Weights, their average, momentum, learning rate, best score, patience and random numbers, to
+    the last bit."""
     request.getfixturevalue("with_embeddings" if emb else "tiny_train")
+    monkeypatch.setattr(train, "optimizer", recipe)
     monkeypatch.setattr(train, "epochs", 4)
     train.main()
     shutil.copy(train.last_file, tmp_path / "whole_last.pt")
@@ -254,11 +363,9 @@ def test_resuming_after_any_epoch_is_exact(request, monkeypatch, tmp_path, on_cp
         monkeypatch.setattr(train, "last_file", str(tmp_path / f"last_{stop}.pt"))
         monkeypatch.setattr(train, "best_file", str(tmp_path / f"best_{stop}.pt"))
         monkeypatch.setattr(train, "checkpoint", None)
-        monkeypatch.setattr(train, "epochs", stop)
-        train.main()
-        torch.rand(17)  # a new process would stand elsewhere
+        stop_after(stop)
+        torch.rand(17)  # a new process would draw other numbers
         monkeypatch.setattr(train, "checkpoint", train.last_file)
-        monkeypatch.setattr(train, "epochs", 4)
         train.main()
         assert differences(train.last_file, tmp_path / "whole_last.pt") == []
         assert differences(train.best_file, tmp_path / "whole_best.pt") == []
@@ -319,10 +426,11 @@ def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path, capsys):
         )
         assert f"validation {entry['val_loss']:.3f}" in output
         assert f"accuracy {entry['accuracy']:.2%}, macro F1 {entry['macro_f1']:.2%}" in output
-        assert entry["lr"] == pytest.approx(0.015 / (1 + 0.05 * (entry["epoch"] - 1)))
+        assert entry["lr"] == pytest.approx(0.002 * (1 - (entry["epoch"] - 1) / 3))
         assert entry["seconds"] > 0
     best = [entry for entry in state["history"] if entry["best"]][-1]
-    assert state["best_score"] == best["macro_f1"] == max(e["macro_f1"] for e in state["history"])
+    assert state["best_score"] == best["entity_f1"]
+    assert state["best_score"] == max(entry["entity_f1"] for entry in state["history"])
     assert load_checkpoint(tiny_train.best_file)["history"] == state["history"][: best["epoch"]]
 
 
@@ -357,7 +465,8 @@ def test_the_history_is_renamed_with_its_checkpoint(tiny_train, tmp_path, capsys
     assert (tmp_path / "last.2.csv").read_text() == before
     assert (tmp_path / "last.2.pt").exists() and not (tmp_path / "last.1.pt").exists()
     assert (
-        f"last.csv holds other work: kept as {tmp_path / 'last.2.csv'}" in capsys.readouterr().out
+        f"last.csv is from another run: kept as {tmp_path / 'last.2.csv'}"
+        in capsys.readouterr().out
     )
     os.remove(tmp_path / "last.pt")
     before = (tmp_path / "last.csv").read_text()
@@ -376,7 +485,7 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
             raise PermissionError(13, "Permission denied")
         replace(old, new)
 
-    monkeypatch.setattr(checkpoints.os, "replace", busy)
+    monkeypatch.setattr(files.os, "replace", busy)
     tiny_train.main()
     warning = f"Warning: {tmp_path / 'last.csv'}: Permission denied; the history could not be saved"
     assert capsys.readouterr().out.count(warning) == 2
@@ -386,34 +495,13 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
 
 def test_the_history_may_not_have_a_checkpoint_s_name(tiny_train, monkeypatch, tmp_path):
     monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "last.csv"))
-    with pytest.raises(errors.InputError, match="found .*last.csv"):
+    with pytest.raises(errors.InputError, match="history: .* found .*last.csv, the last_file"):
         tiny_train.main()
 
 
 def test_best_and_last_may_not_be_one_file(tiny_train, monkeypatch):
     monkeypatch.setattr(tiny_train, "best_file", os.path.relpath(tiny_train.last_file))
-    with pytest.raises(errors.InputError, match="best_file and last_file to differ"):
-        tiny_train.main()
-
-
-@pytest.mark.parametrize(
-    "name, value",
-    [
-        ("batch_size", 0),
-        ("eval_batch_size", 0),
-        ("patience", 0),
-        ("patience", None),
-        ("epochs", -1),
-        ("epochs", 1.5),
-        ("word_rnn_layers", 0),
-        ("attention_heads", -1),
-        ("dropout", 1.0),
-    ],
-)
-def test_constants_that_cannot_be_are_refused_at_once(tiny_train, monkeypatch, name, value):
-    monkeypatch.setattr(tiny_train, name, value)
-    monkeypatch.setattr(tiny_train, "read_data", None)  # before anything is read
-    with pytest.raises(errors.InputError, match=f"{name}: expected .* found {value}$"):
+    with pytest.raises(errors.InputError, match="last_file: .* found .*last.pt, the best_file"):
         tiny_train.main()
 
 
@@ -423,11 +511,12 @@ def test_seeds_may_be_large(tiny_train, monkeypatch):
 
 
 def test_an_epoch_says_what_is_left_and_which_is_best(tiny_train, monkeypatch, capsys):
-    made_up = iter([0.2, 0.6, 0.5, 0.4])
+    made_up = iter([0.2, 0.6, 0.5, 0.4, 0.0])
     result = {"accuracy": 0.9}
     monkeypatch.setattr(tiny_train, "scores", lambda *_: result | {"macro_f1": next(made_up)})
-    monkeypatch.setattr(tiny_train, "score_file", lambda *_: {})
+    monkeypatch.setattr(tiny_train.report, "print_scores", lambda *_: None)
     monkeypatch.setattr(tiny_train.time, "perf_counter", itertools.count(0, 40).__next__)
+    monkeypatch.setattr(tiny_train, "criterion", "macro_f1")
     monkeypatch.setattr(tiny_train, "epochs", 9)
     monkeypatch.setattr(tiny_train, "patience", 2)
     tiny_train.main()
@@ -439,9 +528,7 @@ def test_an_epoch_says_what_is_left_and_which_is_best(tiny_train, monkeypatch, c
     assert "macro F1 50.00%; best: epoch 2 (macro F1 60.00%), patience 1 of 2\n" in third
     assert "best: epoch 2 (macro F1 60.00%), patience 2 of 2\n" in fourth
     end = output[output.index("Ended") :].splitlines()
-    assert end[0] == (
-        "Ended after 4 epochs in 2 min 40 s: stopped early, no better macro_f1 for 2 epochs"
-    )
+    assert end[0] == ("Ended after 4 epochs in 2 min 40 s: no better macro_f1 for 2 epochs")
     assert end[1] == f"Best: epoch 2 (macro F1 60.00%), saved in {tiny_train.best_file}"
     assert tiny_train.last_file in end[2] and end[2].endswith("last.csv")
 
@@ -453,8 +540,7 @@ def test_a_run_that_reaches_its_limit_says_so(tiny_train, monkeypatch, capsys):
     assert output.count("at most") == 1  # nothing is left after the last epoch
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
     tiny_train.main()
-    output = capsys.readouterr().out
-    assert ": epochs = 2 is reached\n" in output and "Best:" not in output
+    assert ": epochs = 2 is reached\n" in capsys.readouterr().out
     monkeypatch.setattr(tiny_train, "epochs", 0)
     tiny_train.main()
     assert "Ended" not in capsys.readouterr().out
@@ -503,7 +589,7 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, f
         raise OSError(28, "No space left on device")
 
     module, _, function = failing.partition(".")
-    monkeypatch.setattr(getattr(checkpoints, module), function, fail)
+    monkeypatch.setattr(torch if module == "torch" else os, function, fail)
     with pytest.raises(OSError):
         checkpoints.save_checkpoint(str(path), {"a": 2})
     monkeypatch.undo()
@@ -519,14 +605,22 @@ def test_other_constants_are_refused_on_resuming(tiny_train, monkeypatch):
         tiny_train.main()
 
 
-@pytest.mark.parametrize("criterion", ["f1", "entity_f1"])
-def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp_path, criterion):
+@pytest.mark.parametrize(
+    "criterion, message",
+    [
+        ("f2", "criterion: expected one of 'f1', 'entity_f1', .* found 'f2'"),
+        ("entity_f1", "criterion = 'entity_f1': expected tags such as B-PER, found 'DT'"),
+    ],
+)
+def test_a_criterion_that_does_not_exist_is_refused(
+    tiny_train, monkeypatch, tmp_path, criterion, message
+):
     path = tmp_path / "pos.txt"
     path.write_text("a DT\nhotel NN\n")
     for name in ("train_file", "val_file"):
         monkeypatch.setattr(tiny_train, name, str(path))
     monkeypatch.setattr(tiny_train, "criterion", criterion)
-    with pytest.raises(errors.InputError, match=f"macro_f1, accuracy, found '{criterion}'"):
+    with pytest.raises(errors.InputError, match=message):
         tiny_train.main()
 
 
@@ -536,7 +630,7 @@ def test_a_criterion_that_does_not_exist_is_refused(tiny_train, monkeypatch, tmp
         (b"", "expected a checkpoint"),
         (b"not a checkpoint", "expected a checkpoint"),
         ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 3, found 999"),
+        ({"format": 999}, "expected checkpoint format 4, found 999; use the version"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
@@ -546,7 +640,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
     else:
         torch.save(content, path)
     with pytest.raises(errors.InputError, match=message):
-        load_checkpoint(path)
+        runs.load_run(path)
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):
@@ -554,7 +648,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return pathlib.Path.touch, (tmp_path / "created",)
 
-    torch.save({"format": 3, "model": Hostile()}, tmp_path / "hostile.pt")
+    torch.save({"format": 4, "model": Hostile()}, tmp_path / "hostile.pt")
     with pytest.raises(errors.InputError, match="expected a checkpoint"):
         load_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "created").exists()
@@ -601,7 +695,7 @@ def test_python_train(edited_copy, tmp_path):
         (dict(emb_file="nowhere.txt"), "nowhere.txt: No such file"),
         (dict(test_file="nowhere.txt"), "nowhere.txt: No such file"),
         (dict(checkpoint="nowhere.pt"), "nowhere.pt: No such file"),
-        (dict(criterion="f1"), "criterion: expected one of"),
+        (dict(criterion="f2"), "criterion: expected one of"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr(edited_copy, tmp_path, constants, message):
@@ -613,28 +707,21 @@ def test_bad_input_is_one_line_on_stderr(edited_copy, tmp_path, constants, messa
     assert not list(tmp_path.glob("*.pt"))  # said before any training
 
 
-def test_programming_errors_keep_their_traceback(edited_copy):
-    run = edited_copy(lr="ten")
-    _, errors = run.communicate()
-    assert run.returncode == 1 and "Traceback" in errors
-
-
 # On real data ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_disease_names_are_found(real_data, monkeypatch, tmp_path):
-    """NCBI-disease with a slice of GloVe: entity F1 of 0.77 on the test data within 12 epochs."""
+    """NCBI-disease with a slice of GloVe: entity F1 of 0.82 on the test data within 4 epochs."""
     constants = dict(
         train_file=str(real_data / "ncbi_disease" / "train.txt"),
         val_file=str(real_data / "ncbi_disease" / "dev.txt"),
         test_file=str(real_data / "ncbi_disease" / "test.txt"),
         emb_file=str(real_data / "glove" / "glove.6B.50d.top9163.txt"),
-        min_word_freq=5,
-        epochs=12,
+        epochs=4,
         last_file=str(tmp_path / "last.pt"),
         best_file=str(tmp_path / "best.pt"),
     )
     for name, value in constants.items():
         monkeypatch.setattr(train, name, value)
-    assert train.main()["entity_f1"] >= 0.77
+    assert train.main()["entity_f1"] >= 0.82
