@@ -3,7 +3,7 @@
     read_words_tags       a column file        -> the words and tags of each sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
     create_input_tensors  one sentence         -> the model's eight inputs
-    load_embeddings       a file of vectors    -> the embedding matrix, word_map with its words
+    load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
 
 "dunston checks in" is the example sentence throughout.
 """
@@ -74,6 +74,7 @@ def create_maps(words, tags, min_word_freq=1, min_char_freq=1, caseless=True):
         begin with <pad>, <end>, <unk>; tag_map begins with <start> and ends with <end>
     :raises InputError: a tag is spelled <start> or <end>
     """
+    # Words as they are written: each is looked at once, however often it occurs.
     spelled = collections.Counter(itertools.chain.from_iterable(words))
     char_counts = collections.Counter({" ": spelled.total()})  # a space follows every word
     for word, count in spelled.items():

@@ -148,9 +148,9 @@ def _short_lines(file, name):
 def report_coverage(emb_file, covered, vocab_size):
     """Print how many words of the corpus's vocabulary, <pad>, <end> and <unk> not counted, have a
     vector in the file."""
-    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} words of train_file")
+    print(f"{emb_file}: vectors for {covered:,} of {vocab_size:,} words in train_file's vocabulary")
     if not covered:
-        print(f"Warning: no word of train_file is in {emb_file}: their vectors are random")
+        print(f"Warning: {emb_file} has none of these words: their vectors are random")
 
 
 def random_embeddings(vocab_size, dim):
