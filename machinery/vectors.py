@@ -13,8 +13,6 @@ import pathlib
 import re
 import zipfile
 
-import torch
-
 from machinery.errors import InputError, visible
 from machinery.text import decoded_lines, open_with_bar
 
@@ -151,12 +149,3 @@ def report_coverage(emb_file, covered, vocab_size):
     print(f"{emb_file}: vectors for {covered:,} of {vocab_size:,} words in train_file's vocabulary")
     if not covered:
         print(f"Warning: {emb_file} has none of these words: their vectors are random")
-
-
-def random_embeddings(vocab_size, dim):
-    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), so that rows have a length of about
-    1; row 0, <pad>, is zero."""
-    bound = math.sqrt(3 / dim)
-    embeddings = torch.empty(vocab_size, dim).uniform_(-bound, bound)
-    embeddings[0] = 0
-    return embeddings
