@@ -32,7 +32,7 @@ import os
 import sys
 import time
 
-# Before torch: importing machinery silences a warning of its import.
+# Before torch: importing machinery silences a warning that importing torch gives.
 from machinery.errors import END, START, InputError, run_script, visible
 
 # isort: split

@@ -18,7 +18,7 @@ trained together, by summing their losses.
 import sys
 import time
 
-# Before torch: importing machinery silences a warning of its import.
+# Before torch: importing machinery silences a warning that importing torch gives.
 from machinery.errors import InputError, run_script
 
 # isort: split

@@ -3,7 +3,7 @@
     read_words_tags       a column file        -> the words and tags of each sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
     create_input_tensors  one sentence         -> the model's eight inputs
-    load_embeddings       a file of vectors    -> the embedding matrix, word_map with its words
+    load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
 
 "dunston checks in" is the example sentence throughout.
 """
@@ -11,13 +11,14 @@
 import array
 import collections
 import itertools
+import math
 import sys
 
 import torch
 
 from machinery.errors import END, PAD, START, UNK, InputError
 from machinery.text import column_sentences, decoded_lines, open_with_bar
-from machinery.vectors import parse_numbers, random_embeddings, report_coverage, vector_lines
+from machinery.vectors import parse_numbers, report_coverage, vector_lines
 
 # ------------------------------------------------------------------------------------------------
 # Column files
@@ -74,6 +75,7 @@ def create_maps(words, tags, min_word_freq=1, min_char_freq=1, caseless=True):
         begin with <pad>, <end>, <unk>; tag_map begins with <start> and ends with <end>
     :raises InputError: a tag is spelled <start> or <end>
     """
+    # Words as they are written: each is looked at once, however often it occurs.
     spelled = collections.Counter(itertools.chain.from_iterable(words))
     char_counts = collections.Counter({" ": spelled.total()})  # a space follows every word
     for word, count in spelled.items():
@@ -205,8 +207,8 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
 
     With `expand_vocab`, the file's words that word_map lacks are appended to it. A word too rare in
     the corpus for an entry gets its vector this way, in training as in inference. The words that
-    were there keep their indices, and remain the language models' vocabulary: there is no use in
-    learning to predict words that training never shows.
+    were there keep their indices, and the language models' vocabulary remains among them: there is
+    no use in learning to predict words that training never shows.
 
     With `caseless`, words are looked up in lower case. A word of the file with capital letters
     gives its vector to the lower-case word, unless that has a vector of its own.
@@ -218,8 +220,8 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
     :param emb_file: path of the file, UTF-8
     :param word_map: dict from word to index, as create_maps gives it
     :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
-        lm_vocab_size, the number of entries before expansion; has_vector (V) bool, which rows
-        come from the file
+        lm_vocab_size, the number of entries before expansion, the most that the language models
+        predict; has_vector (V) bool, which rows come from the file
     :raises InputError: a line has the wrong number of fields, or one that is not a number; the
         file is packed and damaged, or shorter than its header says
     :raises OSError: the file cannot be read
@@ -250,6 +252,7 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
     has_vector = torch.frombuffer(found, dtype=torch.uint8) > 0
     report_coverage(emb_file, int(has_vector[3:lm_vocab_size].sum()), lm_vocab_size - 3)
     embeddings = torch.frombuffer(values, dtype=torch.float32).view(-1, dim)
-    missing = ~has_vector[:lm_vocab_size]
-    embeddings[:lm_vocab_size][missing] = random_embeddings(lm_vocab_size, dim)[missing]
+    bound, missing = math.sqrt(3 / dim), int((~has_vector).sum())
+    embeddings[~has_vector] = torch.empty(missing, dim).uniform_(-bound, bound)
+    embeddings[word_map[PAD]] = 0
     return embeddings, word_map, lm_vocab_size, has_vector

@@ -1,12 +1,15 @@
 """What protects, streams, prints and coordinates; the five scripts tell the story.
 
+    constants     the constants of train.py: what each may be
     errors        what a user sees when something is wrong; the streams; the special names
     text          files of text: lines, columns, raw sentences
     vectors       files of word vectors
     spans         entities, tag schemes, scores
     processes     several processes that train together
-    checkpoints   files of a run: written whole, read safely, checked
+    files         the files that a run writes: whole, and its own alone
+    checkpoints   checkpoint files: saved, read safely, checked
     runs          the state of a run: recorded, resumed, compared
+    average       a running average of the weights
     report        what a run prints
     command       the command line of inference.py
 
@@ -15,6 +18,6 @@ Nothing here imports a script.
 
 import warnings
 
-# PyTorch warns when it is imported without NumPy, which nothing here needs. In every file, this
-# package is therefore imported before torch (pyproject.toml tells ruff so).
+# PyTorch warns when it is imported without NumPy, which nothing here needs. The two scripts that
+# are run, train.py and inference.py, therefore import this package before torch.
 warnings.filterwarnings("ignore", "Failed to initialize NumPy: No module named 'numpy'")

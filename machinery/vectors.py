@@ -13,8 +13,6 @@ import pathlib
 import re
 import zipfile
 
-import torch
-
 from machinery.errors import InputError, visible
 from machinery.text import decoded_lines, open_with_bar
 
@@ -148,15 +146,6 @@ def _short_lines(file, name):
 def report_coverage(emb_file, covered, vocab_size):
     """Print how many words of the corpus's vocabulary, <pad>, <end> and <unk> not counted, have a
     vector in the file."""
-    print(f"{emb_file}: vectors for {covered:,} of the {vocab_size:,} words of train_file")
+    print(f"{emb_file}: vectors for {covered:,} of {vocab_size:,} words in train_file's vocabulary")
     if not covered:
-        print(f"Warning: no word of train_file is in {emb_file}: their vectors are random")
-
-
-def random_embeddings(vocab_size, dim):
-    """(vocab_size, dim) drawn uniformly from +-sqrt(3 / dim), so that rows have a length of about
-    1; row 0, <pad>, is zero."""
-    bound = math.sqrt(3 / dim)
-    embeddings = torch.empty(vocab_size, dim).uniform_(-bound, bound)
-    embeddings[0] = 0
-    return embeddings
+        print(f"Warning: {emb_file} has none of these words: their vectors are random")

@@ -372,7 +372,7 @@ def test_a_file_of_an_archive(plain_result, glove_zip, capsys, name):
     found = load_embeddings(f"{glove_zip}/{name}", maps_of("a a c b")[0])
     assert torch.equal(found[0], embeddings) and list(found[1]) == list(word_map)
     assert capsys.readouterr().out.endswith(
-        f"{glove_zip}/{name}: vectors for 2 of the 3 words of train_file\n"
+        f"{glove_zip}/{name}: vectors for 2 of 3 words in train_file's vocabulary\n"
     )
 
 
@@ -406,12 +406,12 @@ def test_coverage_is_said(tmp_path, capsys, expand_vocab):
     path.write_text("b 1 2\n<unk> 3 4\nzzz 5 6\nB 7 8\nb 9 10\n", encoding="utf-8")
     load_embeddings(str(path), maps_of("a b c")[0], expand_vocab)
     said = capsys.readouterr().out
-    assert said == f"{path}: vectors for 1 of the 3 words of train_file\n"
+    assert said == f"{path}: vectors for 1 of 3 words in train_file's vocabulary\n"
 
     embeddings, word_map, *_ = load_embeddings(str(path), maps_of("x y")[0], expand_vocab)
     said, warning = capsys.readouterr().out.splitlines()
-    assert "vectors for 0 of the 2 " in said and warning.startswith(
-        "Warning: no word of train_file"
+    assert "vectors for 0 of 2 " in said and warning.startswith(
+        f"Warning: {path} has none of these words"
     )
     assert ("zzz" in word_map) == expand_vocab
     assert embeddings[word_map["x"]].any() and embeddings.shape == (len(word_map), 2)

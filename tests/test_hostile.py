@@ -177,8 +177,8 @@ def test_embeddings_without_overlap_only_warn(tiny_train, monkeypatch, tmp_path,
     monkeypatch.setattr(tiny_train, "emb_file", str(path))
     tiny_train.main()
     output = capsys.readouterr().out
-    assert f"{path}: vectors for 0 of the 13 words of train_file" in output
-    assert "Warning: no word of train_file" in output
+    assert f"{path}: vectors for 0 of 13 words in train_file's vocabulary" in output
+    assert f"Warning: {path} has none of these words" in output
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
 
 
