@@ -1,7 +1,8 @@
 """Draw the README's learning curve.
 
 python img/draw_curve.py                 of the run that the README shows, curve.csv
-python img/draw_curve.py HISTORY.csv     of any run: what it writes beside its last checkpoint
+python img/draw_curve.py HISTORY.csv     of any run: the table that it writes with its checkpoint;
+                                         curve.csv becomes a copy of it
 """
 
 import csv
@@ -30,33 +31,34 @@ def curve(history):
     picture = Picture(
         f"Learning curve: {name} and loss after each epoch",
         f"Epochs {epochs[0]:g} to {epochs[-1]:g}. The {name} on the validation data begins at "
-        f"{results[0]:.1f} % and is best in epoch {epochs[best]:g}, {results[best]:.1f} %. The "
+        f"{results[0]:.1f}% and is best in epoch {epochs[best]:g}, {results[best]:.1f}%. The "
         f"loss of the tags goes from {training[0]:.2f} to {training[-1]:.2f} in training, from "
         f"{validation[0]:.2f} to {validation[-1]:.2f} on the validation data.",
         height=524,
     )
     picture.text(LEFT, 30, f"{name}, %", "bold", anchor="start")
-    note = f"best: {results[best]:.1f} % in epoch {epochs[best]:g}"
+    note = f"best: {results[best]:.1f}% in epoch {epochs[best]:g}"
     picture.text(RIGHT, 30, note, "gold", size=13, anchor="end")
-    place = plot(picture, 58, epochs, {"validation": ("tags", results)}, "{:.1f} %")
+    place = plot(picture, 58, epochs, {"validation": ("tags", results)}, "{:.1f}%", min(results))
     x, y = place(epochs[best], results[best])
     picture.box(x - 5, y - 5, 10, 10, "gold", radius=5)
     heading(picture, 282, "loss of the tags", "mean over the sentences")
     losses = {"training": ("plain", training), "validation": ("tags", validation)}
-    plot(picture, 310, epochs, losses, "{:.2f}")
+    plot(picture, 310, epochs, losses, "{:.2f}", 0)
     return picture
 
 
-def plot(picture, y, epochs, lines, shown):
+def plot(picture, y, epochs, lines, shown, lowest):
     """Lines over epochs, with axes, and labels at the ends of the lines.
 
     :param lines: {label: (role, values)}
     :param shown: how the last values are written
+    :param lowest: what the axis of values has to include
     :return: function from (epoch, value) to the point (x, y) where it is drawn
     """
     left, right, height = PLOT
     values = [value for _, of_line in lines.values() for value in of_line]
-    levels = ticks(min(0, *values), max(values), 5)
+    levels = ticks(min(lowest, *values), max(values), 5)
     low, high = levels[0], levels[-1]
 
     def place(epoch, value):
@@ -106,11 +108,13 @@ def ticks(low, high, count, whole=False):
     return [step * i for i in range(first, last + 1)]
 
 
-def pictures(path=MEASURED):
+def pictures():
     """{name: Picture}"""
-    with open(path, encoding="utf-8", newline="") as history:
+    with open(MEASURED, encoding="utf-8", newline="") as history:
         return {"curve": curve(list(csv.DictReader(history)))}
 
 
 if __name__ == "__main__":
-    save(pictures(*sys.argv[1:]))
+    if sys.argv[1:]:
+        MEASURED.write_bytes(pathlib.Path(sys.argv[1]).read_bytes())
+    save(pictures())

@@ -102,7 +102,7 @@ BATCH_SIZE, POOL_BATCHES = 4, 6
 
 
 def padding():
-    """Pads in batches of random sentences, and of sentences of like length."""
+    """Pads in batches of random sentences, and of sentences of similar length."""
     unsorted, alike = (
         [
             [LENGTHS[i] for i in batch]
@@ -114,7 +114,7 @@ def padding():
     )
     pool = POOL_BATCHES * BATCH_SIZE
     picture = Picture(
-        "Pads in batches of random sentences, and of sentences of like length",
+        "Pads in batches of random sentences, and of sentences of similar length",
         f"{len(LENGTHS)} sentences of {min(LENGTHS)} to {max(LENGTHS)} characters in batches of "
         f"{BATCH_SIZE}, each padded to the longest of its batch. In random order, pads are "
         f"{pad_share(unsorted):.0%} of all that is computed; where a pool of {pool} is sorted by "
@@ -123,12 +123,11 @@ def padding():
     )
     for x, title, batches, kind in (
         (LEFT, "random order", unsorted, "bold"),
-        (250, f"sorted in a pool of {pool}", alike, "bold gold"),
+        (250, f"sorted in a pool of {pool}", alike, "bold chars"),
     ):
         picture.text(x, 30, title, "bold", size=14, anchor="start")
         batch_bars(picture, x, 50, batches)
-        share = f"{pad_share(batches):.0%} pads".replace("%", " %")
-        picture.text(x, 446, share, kind, size=15, anchor="start")
+        picture.text(x, 446, f"{pad_share(batches):.0%} pads", kind, size=15, anchor="start")
     for x, role, text in ((LEFT, "chars", "characters of a sentence"), (250, "plain", "pads")):
         picture.box(x, 482, 24, 12, role, radius=0)
         picture.text(x + 32, 488, text, size=13, anchor="start")

@@ -1,8 +1,8 @@
-"""Draws the README's pictures of the task and of the model.
+"""Draw the README's pictures of the task and of the model.
 
     python img/draw_model.py
 
-writes task.svg, multitask.svg, model.svg, highway.svg and family.svg beside this file.
+writes map.svg, task.svg, multitask.svg, model.svg, highway.svg and family.svg into this folder.
 """
 
 from canvas import Picture, save
@@ -54,96 +54,145 @@ def task():
     return picture
 
 
+def overview():
+    """The model at a glance: what each part goes by."""
+    picture = Picture(
+        "The model at a glance",
+        "The words dunston, checks and in go two ways. 1, the word itself: word embeddings. 2, its "
+        "spelling: two character LSTMs, one reading from left to right, one from right to left. In "
+        "training, language models on top of them predict the next word and the word before. Both "
+        "ways meet in 3, the words around: a word LSTM in both directions; then 4, the tags "
+        "around: a CRF. It gives the tags B-PER, O, O.",
+        398,
+    )
+    columns = [166, 240, 314]
+    for x, word, tag in zip(columns, ["dunston", "checks", "in"], ["B-PER", "O", "O"], strict=True):
+        picture.box(x - 34, 16, 68, 30, "words", word, size=14)
+        picture.box(x - 34, 352, 68, 30, "tags", tag, size=14)
+        picture.arrow((x, 332), (x, 352), role="tags")
+    for x, inner, role in ((94, 132, "words"), (366, 348, "chars")):
+        picture.arrow((inner, 31), (x, 31), (x, 72), role=role)
+    glance(picture, 16, 156, "words", "1  the word itself", "word embeddings")
+    glance(picture, 196, 268, "chars", "2  its spelling", "two character LSTMs")
+    picture.arrow((238, 108), (212, 108), role="chars")
+    picture.arrow((422, 108), (448, 108), role="chars")
+    picture.dashed_box(286, 162, 178, 56, "lm")
+    picture.text(375, 180, "language models", "", 15)
+    picture.text(375, 201, "in training only", "", 13)
+    picture.arrow((375, 132), (375, 162), role="lm", dashed=True)
+    picture.arrow((240, 132), (240, 250), role="chars")
+    picture.arrow((94, 132), (94, 250), role="words")
+    wide(picture, 250, "words", "3  the words around", "word LSTM")
+    picture.arrow((290, 267), (264, 267), role="words")
+    picture.arrow((392, 267), (418, 267), role="words")
+    picture.arrow((240, 284), (240, 298), role="words")
+    wide(picture, 298, "tags", "4  the tags around", "CRF")
+    return picture
+
+
+def glance(picture, x, width, role, what, name):
+    """A part of the model, shown small: what it goes by, and its name."""
+    picture.box(x, 72, width, 60, role)
+    picture.text(x + width / 2, 89, what, f"bold {role}", 14)
+    picture.text(x + width / 2, 109, name, "", 15)
+
+
+def wide(picture, y, role, what, name):
+    """The same for a part as wide as the picture."""
+    picture.box(16, y, 448, 34, role)
+    picture.text(30, y + 17, what, f"bold {role}", 14, "start")
+    picture.text(341, y + 17, name, "", 15)
+
+
+LETTERS = "_dunston_checks_in_"
+LETTER, LETTERS_AT = 23, 21.5  # width of a letter's cell, where the first begins
+
+
 def multitask():
     """The two language models, the tagger, what they share, and their losses."""
     picture = Picture(
         "Three tasks that are learned together",
-        "Both language models read the letters of dunston checks in, with the same embeddings of "
-        "letters. The forward one reads from left to right; after dunston it predicts checks, "
-        "after checks it predicts in, after in the end. The backward one reads from right to "
-        "left; before in it predicts checks, before checks dunston, before dunston the end. The "
-        "tagger takes the states of both LSTMs at each word, beside the word's embedding, to a "
-        "word LSTM and a CRF, which give B-PER O O. The loss is the sum of the three losses: "
-        "forward language model, backward language model, and Viterbi. Highway layers and dropout "
-        "are left out.",
-        660,
+        "The letters of dunston checks in, from left to right, with a space before, between and "
+        "after the words. Above them, an LSTM reads from left to right; from its state at the "
+        "space after each word, the forward language model predicts the next: after dunston "
+        "checks, after checks in, after in the end. Below them, an LSTM reads from right to left; "
+        "from its state at the space before each word, the backward language model predicts the "
+        "word before: before in checks, before checks dunston, before dunston the end. The tagger "
+        "takes both states at each word and the word's embedding to a word LSTM and a CRF, which "
+        "give B-PER O O. The loss is the sum of the three losses. Highway layers and dropout are "
+        "left out.",
+        654,
     )
-    rows = [112, 160, 208]
-    read_letters(picture, rows)
-    language_model(picture, rows, 16, "Backward", "before", ["<end>", "dunston", "checks"])
-    language_model(picture, rows, 464, "Forward", "next", ["checks", "in", "<end>"])
-    picture.text(240, 256, "states at word ends", "soft", 13)
-    tagger(picture, 284)
-
-    picture.arrow((50, 232), (50, 572), (227, 572), role="lm")
-    picture.formula(138, 556, "L_{backward LM}", "lm", 16)
-    picture.arrow((430, 232), (430, 572), (253, 572), role="lm")
-    picture.formula(342, 556, "L_{forward LM}", "lm", 16)
-    picture.arrow((240, 506), (240, 559), role="tags")
-    picture.formula(252, 524, "L_{Viterbi}", "tags", 16, anchor="start")
-    picture.circle(240, 572, 13, "plain", "+", 17)
-    picture.arrow((240, 585), (240, 608))
-    total = "L = L_{forward LM} + L_{backward LM} + L_{Viterbi}"
-    picture.box(68, 608, 344, 36, "plain")
-    picture.formula(240, 626, total, size=16)
+    spaces = [i for i, letter in enumerate(LETTERS) if letter == "_"]
+    middles = [LETTERS_AT + LETTER * (space + 0.5) for space in spaces]
+    task_heading(picture, 30, "Forward language model", "the next word?", "L_{forward LM}", "lm")
+    predictions(picture, 48, middles[1:], ["checks", "in", "<end>"], above=True)
+    character_lstm(picture, 100, middles[1:], rightward=True)
+    cells = [[*LETTERS]]
+    plain = {(0, space): "plain" for space in spaces}
+    picture.cells(LETTERS_AT, 150, cells, LETTER, 28, "chars", size=14, marked=plain)
+    character_lstm(picture, 194, middles[:3], rightward=False)
+    predictions(picture, 244, middles[:3], ["<end>", "dunston", "checks"], above=False)
+    task_heading(
+        picture, 300, "Backward language model", "the word before?", "L_{backward LM}", "lm"
+    )
+    tagger(picture, 372)
+    picture.box(72, 604, 336, 34, "plain")
+    total = "L = L_{Viterbi} + L_{forward LM} + L_{backward LM}"
+    picture.formula(240, 621, total, size=15)
     return picture
 
 
-def read_letters(picture, rows):
-    """The letters of each word, in the middle, with the space that ends it in each direction."""
-    picture.text(240, 28, "Letters", "bold chars", 14)
-    picture.text(240, 46, "shared embeddings", "chars", 13)
-    for y, word in zip(rows, ["dunston", "checks", "in"], strict=True):
-        left = 240 - 17 * (len(word) + 2) / 2
-        space = {(0, 0): "plain", (0, len(word) + 1): "plain"}
-        cells = [[*f"_{word}_"]]
-        picture.cells(left, y - 14, cells, 17, 28, "chars", size=14, marked=space)
-        picture.arrow((left, y), (146, y), role="chars")
-        picture.arrow((480 - left, y), (334, y), role="chars")
+def task_heading(picture, y, name, question, loss, role):
+    """A task's name, what it asks, and its loss."""
+    picture.text(20, y, name, f"bold {role}", 14, "start")
+    picture.text(292, y, question, "soft", 13)
+    picture.formula(460, y, loss, f"bold {role}", 14, "end")
 
 
-def language_model(picture, rows, edge, name, which, predictions):
-    """A character LSTM, its states at word ends, and the words predicted from them."""
-    sign = 1 if edge < 240 else -1  # the forward one is the backward one's mirror image
+def character_lstm(picture, y, marked, rightward):
+    """A character LSTM along the letters, its states at some of them marked."""
+    right = LETTERS_AT + LETTER * len(LETTERS)
+    picture.box(LETTERS_AT, y, right - LETTERS_AT, 34, "chars")
+    stops = [LETTERS_AT + 6, *marked] if rightward else [right - 6, *marked[::-1]]
+    for begin, end in zip(stops, stops[1:], strict=False):
+        toward = 7 if rightward else -7
+        picture.arrow((begin, y + 17), (end - toward, y + 17), role="chars")
+    for x in marked:
+        picture.circle(x, y + 17, 6, "head chars")
+    picture.box(275, y + 6, 50, 22, "card", "LSTM", size=13)
+    between = (y + 34, y + 50) if rightward else (y - 16, y)
+    for i in range(len(LETTERS)):
+        x = LETTERS_AT + LETTER * (i + 0.5)
+        picture.line((x, between[0]), (x, between[1]), role="chars")
 
-    def box(first, width, *rest):
-        picture.box(min(edge + sign * first, edge + sign * (first + width)), 60, width, 172, *rest)
 
-    anchor = "start" if sign > 0 else "end"
-    picture.text(edge, 28, name, "bold lm", 14, anchor)
-    picture.text(edge, 46, "language model", "lm", 13, anchor)
-    lstm = edge + sign * 108
-    box(86, 44, "chars")
-    picture.text(lstm, 80, "LSTM", "chars", 13)
-    steps = rows[::-1] if sign > 0 else rows
-    for before, after in zip(steps, steps[1:], strict=False):
-        toward = 5 if after > before else -5
-        picture.arrow((lstm, before + toward), (lstm, after - toward), role="chars")
-    box(0, 68, "lm")
-    picture.text(edge + sign * 34, 80, which, "lm", 13)
-    for y, word in zip(rows, predictions, strict=True):
-        picture.circle(lstm, y, 5, "head chars")
-        picture.arrow((edge + sign * 86, y), (edge + sign * 68, y), role="lm")
-        picture.text(edge + sign * 34, y, word, "", 14)
+def predictions(picture, y, middles, words, above):
+    """The words that are predicted from the states at `middles`."""
+    for x, word in zip(middles, words, strict=True):
+        width = max(44, 8 * len(word) + 14)
+        left = min(max(x - width / 2, 16), 464 - width)
+        picture.box(left, y, width, 28, "lm", word, size=14)
+        at = (y + 63, y + 28) if above else (y - 27, y)
+        picture.arrow((x, at[0]), (x, at[1]), role="lm")
 
 
 def tagger(picture, top):
-    """For each word the two states beside its embedding, then word LSTM, CRF and tags."""
-    picture.arrow((124, 232), (124, top), role="chars")
-    picture.arrow((356, 232), (356, top), role="chars")
-    picture.box(68, top, 344, 222, "line tags", radius=10)
-    picture.text(240, top + 20, "Tagger", "bold tags", 14)
+    """For each word the two states and its embedding, then word LSTM, CRF and tags."""
+    task_heading(picture, top - 22, "Tagger", "the tag?", "L_{Viterbi}", "tags")
     words, tags = ["dunston", "checks", "in"], ["B-PER", "O", "O"]
-    for x, word, tag in zip([130, 240, 350], words, tags, strict=True):
-        for side in (x - 40, x + 40):
-            picture.box(side - 10, top + 38, 20, 28, "chars", radius=0)
-            picture.circle(side, top + 52, 5, "head chars")
-        picture.box(x - 30, top + 38, 60, 28, "words", word, size=13, radius=0)
-        for y, role in ((66, "words"), (114, "words"), (162, "tags")):
+    for x, word, tag in zip([90, 240, 390], words, tags, strict=True):
+        for side in (x - 46, x + 46):
+            picture.box(side - 12, top, 24, 30, "chars", radius=0)
+            picture.circle(side, top + 15, 6, "head chars")
+        picture.box(x - 34, top, 68, 30, "words", word, size=14, radius=0)
+        for y, role in ((30, "words"), (80, "words"), (130, "tags")):
             picture.arrow((x, top + y), (x, top + y + 18), role=role)
-        picture.box(x - 30, top + 180, 60, 28, "tags", tag, size=14)
-    picture.box(80, top + 84, 320, 30, "words", "word LSTM, both directions", size=14)
-    picture.box(80, top + 132, 320, 30, "tags", "CRF", size=14)
+        picture.box(x - 34, top + 148, 68, 30, "tags", tag, size=14)
+    picture.box(32, top + 48, 416, 32, "words", "word LSTM, both directions", size=15)
+    picture.box(32, top + 98, 416, 32, "tags", "CRF", size=15)
+    picture.circle(132, top + 206, 6, "head chars")
+    picture.text(146, top + 206, "a character LSTM’s state at a word", "soft", 13, "start")
 
 
 def model():
@@ -384,7 +433,9 @@ def crf(picture, x, y, transitions=True):
 
 def pictures():
     """{name: Picture}"""
-    return {draw.__name__: draw() for draw in (task, multitask, model, highway, family)}
+    return {"map": overview()} | {
+        draw.__name__: draw() for draw in (task, multitask, model, highway, family)
+    }
 
 
 if __name__ == "__main__":

@@ -30,41 +30,61 @@ STEPS = list(itertools.pairwise(PATH))  # (tag before, tag) of each token
 # ------------------------------------------------------------------------------------------------
 
 TAG_COLUMN, TAG_COLUMNS = 75, 85  # widths of a tag's column, where the first begins
+NARROW = 50  # a tag's column where several words are side by side
 
 
 def scores():
     """Emission plus transition: the score of every tag at every word after every tag."""
     gold = [SCORES[k, i, j].item() for k, (i, j) in enumerate(STEPS)]
     total = f"{' + '.join(map(number, gold))} = {number(sum(gold))}"
-    cells = [i * M + j for i, j in STEPS]
     picture = Picture(
         "Emission + transition = scores",
         f"A table of {len(TOKENS)} words x {M} tags, the emission, and one of {M} tags before x "
         f"{M} tags, the transition, add up to a table of {M} x {M} scores for each word. The gold "
-        f"path {' '.join(TAGS)} takes the cells {cells} of them, counted row by row: {total}. "
-        "Steps to or from <start> or <end> that no sentence can take are faint.",
-        height=1320,
+        f"path {' '.join(TAGS)} takes one number from each: {total}. The table of the first word "
+        "is shown in full: only its row of <start> is on any path. Of the others, what is on no "
+        "path is left out.",
+        height=826,
     )
     heading(picture, 30, "emission", "(L, m): does the tag suit the word?")
     score_table(picture, 50, TOKENS, EMISSION, [(k, j) for k, (_, j) in enumerate(STEPS)])
     heading(picture, 202, "+ transition", "(m, m): does it suit the tag before?")
     score_table(picture, 222, TAG_NAMES, TRANSITION, STEPS)
     heading(picture, 398, "= scores", "(L, m, m): row = tag before, column = tag")
-    picture.text(RIGHT, 420, "grey: no path can take this step", "soft", size=13, anchor="end")
-    for k, (i, j) in enumerate(STEPS):
-        y = 458 + 200 * k
-        picture.box(LEFT, y - 13, 66, 26, "words", TOKENS[k], size=14)
-        parts = f"{number(EMISSION[k, j])} + {number(TRANSITION[i, j])} = {number(gold[k])}"
-        note = f"cell {i} × {M} + {j} = {cells[k]}:  {parts}"
-        picture.text(RIGHT, y, note, "gold", size=13, anchor="end")
-        score_table(picture, y + 24, TAG_NAMES, SCORES[k], [(i, j)], unused(k))
-    picture.text(LEFT, 1250, "The gold path’s score", "bold", size=15, anchor="start")
-    picture.box(LEFT, 1266, RIGHT - LEFT, 34, "gold", total, kind="bold", size=16)
+    i, j = STEPS[0]
+    picture.box(LEFT, 419, 74, 26, "words", TOKENS[0], size=14)
+    note = f"{number(EMISSION[0, j])} + {number(TRANSITION[i, j])} = {number(gold[0])}"
+    picture.text(RIGHT, 432, note, "gold", size=13, anchor="end")
+    score_table(picture, 458, TAG_NAMES, SCORES[0], STEPS[:1], unused(0))
+    picture.text(RIGHT, 618, "grey: on no path, as left out below", "soft", size=13, anchor="end")
+    left = TAG_COLUMNS - 5
+    for k in range(1, len(TOKENS)):
+        left = small_table(picture, left, 638, k) + 8
+    picture.text(LEFT, 796, "Gold path", "bold", size=15, anchor="start")
+    picture.box(118, 781, RIGHT - 118, 30, "gold", total, kind="bold", size=15)
     return picture
 
 
+def small_table(picture, x, y, k):
+    """The scores of word k that are on a path, for its tags; :return: where the table ends"""
+    tags = tags_at(k)
+    column = NARROW if len(tags) > 1 else 60
+    picture.box(x, y, len(tags) * column, 26, "words", TOKENS[k], size=14)
+    for n, j in enumerate(tags):
+        picture.text(x + (n + 0.5) * column, y + 39, TAG_NAMES[j], "soft", size=13)
+    for n, i in enumerate(WORD_TAGS):
+        if k == 1:
+            picture.text(x - 8, y + 65 + 26 * n, TAG_NAMES[i], "soft", size=13, anchor="end")
+    values = [[number(SCORES[k, i, j]) for j in tags] for i in WORD_TAGS]
+    i, j = STEPS[k]
+    picture.cells(
+        x, y + 52, values, column, 26, "tags", marked=[(WORD_TAGS.index(i), tags.index(j))]
+    )
+    return x + len(tags) * column
+
+
 def unused(k):
-    """The steps that no path can take at word k: [(tag before, tag)]"""
+    """The scores at word k that are on no path: [(tag before, tag)]"""
     befores = [TAG_MAP[START]] if k == 0 else WORD_TAGS
     tags = WORD_TAGS if k < len(WORDS) else [TAG_MAP[END]]
     return [(i, j) for i in range(M) for j in range(M) if i not in befores or j not in tags]
@@ -86,7 +106,7 @@ def score_table(picture, y, names, values, gold, faint=()):
 
 
 # ------------------------------------------------------------------------------------------------
-# Paths: forward algorithm, Viterbi algorithm, the way back
+# Paths: forward algorithm, Viterbi algorithm
 # ------------------------------------------------------------------------------------------------
 
 NODE, NODE_HEIGHT, LEVEL = 92, 46, 112  # width and height; from one word to the next
@@ -144,18 +164,14 @@ def trellis(picture, y, values, gold=()):
             picture.text(x + NODE / 2, level + 32, values[k, tag], "bold", size=15)
 
 
-def step_arrow(picture, y, k, before, tag, role, back=False, dashed=False):
-    """An arrow from `before` at the word before k to `tag` at word k, or back."""
+def step_arrow(picture, y, k, before, tag, role):
+    """An arrow from `before` at the word before k to `tag` at word k."""
     (x0, y0), (x1, y1) = top_left(y, k - 1, before), top_left(y, k, tag)
     # Side by side on the edge of a node, in the order of where they go.
     leaves = NODE / 2 + (24 * (WORD_TAGS.index(tag) - 1) if tag in WORD_TAGS else 0)
     arrives = NODE / 2 + (24 * (WORD_TAGS.index(before) - 1) if before in WORD_TAGS else 0)
-    points = [(x0 + leaves, y0 + NODE_HEIGHT), (x1 + arrives, y1)]
-    if back:
-        points.reverse()
-    (_, begin), (x, end) = points
-    points.insert(1, (x, end + math.copysign(14, begin - end)))  # the head shall meet the box
-    picture.arrow(*points, role=role, dashed=dashed)
+    begin, end = (x0 + leaves, y0 + NODE_HEIGHT), (x1 + arrives, y1)
+    picture.arrow(begin, (end[0], y1 - 14), end, role=role)  # the head meets the box
 
 
 def all_steps():
@@ -170,7 +186,7 @@ def all_steps():
 
 
 def candidates(picture, y, k, tag, name, values, digits, chosen=None):
-    """A table of the ways to `tag` at word k: value of the tag before + score = sum.
+    """A table of what leads to `tag` at word k: value of the tag before + score = sum.
 
     :param name: of the values, which are (L, m)
     """
@@ -216,7 +232,7 @@ def forward():
     trellis(picture, 56, shown, [WORKED])
 
     k, j = WORKED
-    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: all ways count")
+    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: every path counts")
     candidates(picture, 622, k, j, "alpha", alpha, 2)
     ways = [number(alpha[k - 1, i] + SCORES[k, i, j], 2) for i in WORD_TAGS]
     result(picture, 734, f"log( {' + '.join(f'exp({way})' for way in ways)} ) =", shown[WORKED])
@@ -230,88 +246,42 @@ def forward():
 
 
 def viterbi():
-    """The Viterbi algorithm on the way forward."""
+    """The Viterbi algorithm: the best path to each tag, and the way back from <end>."""
     best, before = best_paths()
+    (path,) = ViterbiDecoder(TAG_MAP).decode(SCORES.unsqueeze(0), torch.tensor([len(TOKENS)]))
+    won = list(enumerate([*path, TAG_MAP[END]]))
     shown = {(k, j): number(best[k, j]) for k in range(len(TOKENS)) for j in tags_at(k)}
     words = []
     for k, token in enumerate(TOKENS):
         ways = [f"{TAG_NAMES[j]} {shown[k, j]} from {TAG_NAMES[before[k, j]]}" for j in tags_at(k)]
         words.append(f"{token}: {', '.join(ways)}")
+    answer = ", ".join(f"{WORDS[k]} {TAG_NAMES[j]}" for k, j in won[:-1])
     picture = Picture(
         "The Viterbi algorithm",
-        "The score of the best path to each tag, word by word, and which tag stands before it on "
-        f"that path. {'. '.join(words)}.",
-        height=782,
+        "The score of the best path to each tag, word by word, and the tag before it on that path. "
+        f"{'. '.join(words)}. Followed back from <end>, this gives {answer}, with a score of "
+        f"{shown[won[-1]]}.",
+        height=810,
     )
-    heading(picture, 30, "Best path to each tag", "its score and its tag before")
-    for k, i, j in all_steps():
-        if before[k, j] == i:
-            step_arrow(picture, 56, k, i, j, "gold" if (k, j) == WORKED else "tags")
-    trellis(picture, 56, shown, [WORKED])
-
-    k, j = WORKED
-    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: the best way counts")
-    candidates(picture, 622, k, j, "best", best, 1, before[WORKED])
-    result(picture, 734, "the largest sum =", shown[WORKED])
-    return picture
-
-
-def trace():
-    """The Viterbi algorithm on the way back."""
-    best, before = best_paths()
-    (path,) = ViterbiDecoder(TAG_MAP).decode(SCORES.unsqueeze(0), torch.tensor([len(TOKENS)]))
-    won = list(enumerate([*path, TAG_MAP[END]]))
-    shown = {(k, j): number(best[k, j]) for k in range(len(TOKENS)) for j in tags_at(k)}
-    leader = max(WORD_TAGS, key=best[0].__getitem__)
-    led = f"After “{WORDS[0]}”, {TAG_NAMES[leader]} led: {shown[0, leader]} to {shown[0, path[0]]}."
-    ways = [number(best[0, i] + SCORES[1, i, path[1]]) for i in (path[0], leader)]
-    but = f"But {TAG_NAMES[path[1]]} at “{WORDS[1]}” has {ways[0]} after {TAG_NAMES[path[0]]}, "
-    but += f"{ways[1]} after {TAG_NAMES[leader]}."
-    picture = Picture(
-        "The way back",
-        "From <end>, each tag's best tag before is followed back to <start>: "
-        f"{', '.join(f'{WORDS[k]} {TAG_NAMES[j]}' for k, j in won[-2::-1])}. Score of this path: "
-        f"{shown[won[-1]]}. {led} {but}",
-        height=872,
-    )
-    heading(picture, 30, "The way back", "from <end> to the best tag before")
+    heading(picture, 30, "best", "(L, m): the best path to each tag", "bold mono")
     for (k, j), i in sorted(before.items(), key=lambda item: item[0] in won):
         if j in tags_at(k):
-            role = "gold" if (k, j) in won else "plain"
-            step_arrow(picture, 56, k, i, j, role, back=True, dashed=role == "plain")
+            step_arrow(picture, 56, k, i, j, "gold" if (k, j) in won else "tags")
     trellis(picture, 56, shown, won)
-    way_back(picture, 594, best, won)
-    picture.text(LEFT, 824, led, size=13, anchor="start")
-    picture.text(LEFT, 846, but, size=13, anchor="start")
+
+    k, j = WORKED
+    heading(picture, 594, f"{TAG_NAMES[j]} at “{TOKENS[k]}”: only the best path counts")
+    candidates(picture, 622, k, j, "best", best, 1, before[WORKED])
+    result(picture, 734, "the largest sum =", shown[WORKED])
+    back = [TAG_NAMES[j] for _, j in won[::-1]]
+    picture.text(LEFT, 788, "The way back", "bold", size=15, anchor="start")
+    picture.text(RIGHT, 788, " ← ".join(back[::-1]), "gold", size=15, anchor="end")
     return picture
-
-
-def way_back(picture, y, best, won):
-    """Which tag comes before each of the path's, from the last to the second: best + score."""
-    heading(picture, y, "best + score", "the largest tells the tag before")
-    for i in WORD_TAGS:
-        x, _ = top_left(0, 0, i)
-        picture.text(x + NODE / 2, y + 28, f"from {TAG_NAMES[i]}", "soft", size=13)
-    for row, (k, j) in enumerate(won[:0:-1]):
-        level = y + 42 + 28 * row
-        name = TAG_NAMES[j] if j == TAG_MAP[END] else f"{TAG_NAMES[j]} at “{TOKENS[k]}”"
-        picture.text(LEFT, level + 14, name, size=13, anchor="start")
-        for i in WORD_TAGS:
-            x, _ = top_left(0, 0, i)
-            taken = i == won[k - 1][1]
-            role, kind = ("gold", "bold") if taken else ("tags", "")
-            value = number(best[k - 1, i] + SCORES[k, i, j])
-            picture.box(x, level, NODE, 28, role, value, size=14, kind=kind, radius=0)
-    for k, j in won[:-1]:
-        x, _ = top_left(0, 0, WORD_TAGS[k])
-        picture.box(x, y + 148, NODE, 28, "words", WORDS[k], size=14, radius=0)
-        picture.box(x, y + 176, NODE, 28, "gold", TAG_NAMES[j], size=14, kind="bold", radius=0)
-    picture.text(LEFT, y + 176, "The tags", "bold", size=14, anchor="start")
 
 
 def pictures():
     """{name: Picture}"""
-    return {draw.__name__: draw() for draw in (scores, forward, viterbi, trace)}
+    return {draw.__name__: draw() for draw in (scores, forward, viterbi)}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The README's running example, "dunston checks in", with scores made up for it.
 
-A trained model would compute emissions from the sentence and have learned its transitions. These
-are short enough to follow by hand. On its own, "dunston" looks more like a place than like a
-person; but after a person, a word that is no name is more likely.
+A trained model would compute the emissions from the sentence and have learned the transitions.
+These are round numbers, to follow by hand. On its own, "dunston" looks more like a place than like
+a person; but a person is more often followed by a word outside of any name.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from utils import create_maps  # noqa: E402  (only found after the line above)
 WORDS, TAGS = ["dunston", "checks", "in"], ["B-PER", "O", "O"]
 TAG_NAMES = ["<start>", "B-LOC", "B-PER", "O", "<end>"]
 
-# A row for each word, a column for each tag.
+# A row for each token, a column for each tag.
 EMISSION = torch.tensor(
     [
         [-2.0, 1.5, 1.2, 0.4, -2.0],  # dunston
@@ -40,8 +40,28 @@ TRANSITION = torch.tensor(
 SCORES = EMISSION.unsqueeze(1) + TRANSITION
 
 
+# The same with a fourth tag, I-PER, for the later words of a person's name. On its own, "dunston"
+# looks most like a surname, the end of a longer name. But a name cannot begin with its end.
+WITH_INSIDE = ["<start>", "B-LOC", "B-PER", "I-PER", "O", "<end>"]
+INSIDE = WITH_INSIDE.index("I-PER")
+INSIDE_EMISSION = torch.tensor([1.6, -0.5, -1.0, -1.0])  # of I-PER at each word
+TO_INSIDE = torch.tensor([-4.0, -3.5, 1.4, 0.9, -4.0, -3.0])  # from each tag to I-PER
+FROM_INSIDE = torch.tensor([-3.0, -0.8, -0.7, 0.9, 1.2, 0.4])  # from I-PER to each tag
+
+
+def with_inside():
+    """Emission (4, 6) and transition (6, 6) with I-PER among the tags."""
+    others = [tag for tag in range(len(WITH_INSIDE)) if tag != INSIDE]
+    emission = torch.empty(len(EMISSION), len(WITH_INSIDE))
+    emission[:, others], emission[:, INSIDE] = EMISSION, INSIDE_EMISSION
+    transition = torch.empty(len(WITH_INSIDE), len(WITH_INSIDE))
+    transition[INSIDE], transition[:, INSIDE] = FROM_INSIDE, TO_INSIDE
+    transition[torch.tensor(others).unsqueeze(1), torch.tensor(others)] = TRANSITION
+    return emission, transition
+
+
 def maps():
-    """word_map, char_map and tag_map of a corpus of three sentences, this one and two more."""
+    """word_map, char_map and tag_map of a corpus of three sentences: this one and two more."""
     words = [WORDS, ["paris", "checks", "dunston"], ["in", "paris"]]
     tags = [TAGS, ["B-LOC", "O", "B-PER"], ["O", "B-LOC"]]
     return create_maps(words, tags, min_word_freq=1, min_char_freq=1)

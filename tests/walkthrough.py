@@ -3,6 +3,8 @@
 python tests/walkthrough.py        prints every block as the README has to show it
 """
 
+import itertools
+import math
 import pathlib
 import sys
 
@@ -10,22 +12,54 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "img")]
 
 import torch  # noqa: E402  (these are only found after the line above)
-from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps  # noqa: E402
+from example import (  # noqa: E402
+    EMISSION,
+    INSIDE,
+    SCORES,
+    TAG_NAMES,
+    TAGS,
+    TRANSITION,
+    WITH_INSIDE,
+    WORDS,
+    maps,
+    with_inside,
+)
 
 from inference import ViterbiDecoder  # noqa: E402
 from models import ViterbiLoss  # noqa: E402
 from utils import create_input_tensors  # noqa: E402
 
-START, *INNER, END = range(len(TAG_NAMES))
 M = len(TAG_NAMES)
+START, *INNER, END = range(M)
+LOC, PER, O = INNER  # noqa: E741
 TOKENS = [*WORDS, "<end>"]
+LENGTHS = torch.tensor([len(TOKENS)])
+WRONG = [LOC, O, O]  # each word's best tag by its emission
+GOLD = [TAG_NAMES.index(tag) for tag in TAGS]
 
 
-def table(header, rows):
+def table(header, *rows):
     """A table in Markdown; <start> and <end> as code."""
     lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    cells = [[f"`{cell}`" if str(cell).startswith("<") else str(cell) for cell in x] for x in lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(coded(str(cell)) for cell in row)} |" for row in lines)
+
+
+def coded(text):
+    """Text with <start> and <end> as code."""
+    return text.replace("<start>", "`<start>`").replace("<end>", "`<end>`")
+
+
+def decimal(value):
+    """A score with one digit after the point."""
+    return f"{float(value):.1f}"
+
+
+def sums(parts):
+    """Scores and their sum."""
+    return f"{' + '.join(map(decimal, parts))} = {decimal(sum(parts))}"
+
+
+# The eight inputs -------------------------------------------------------------------------------
 
 
 def inputs():
@@ -33,88 +67,168 @@ def inputs():
     words, forward, backward, forward_markers, backward_markers, tags, *_ = (
         tensor.tolist() for tensor in create_input_tensors(WORDS, TAGS, *maps())
     )
-
-    def spelled(text, numbers):
-        cells = [*text.replace(" ", "_"), "<end>"]
-        widths = [max(len(cell), 2) for cell in cells]
-        rows = [cells, map(str, numbers)]
-        lines = (
-            " ".join(f"{x:>{w}}" for x, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
-        return "```\n" + "\n".join(lines) + "\n```"
-
-    by_word = [table(TOKENS, [row]) for row in (words, forward_markers, backward_markers)]
     path = ["<start>", *TAGS, "<end>"]
-    steps = [f"{i} → {j}" for i, j in zip(path, path[1:], strict=False)]
-    steps = [step.replace("<start>", "`<start>`").replace("<end>", "`<end>`") for step in steps]
-    sums = [f"{tag // M} · {M} + {tag % M}" for tag in tags]
+    pairs = [f"{i} → {j}" for i, j in itertools.pairwise(path)]
+    numbers = [f"{tag // M} · {M} + {tag % M}" for tag in tags]
     return {
-        "WORDS": by_word[0],
+        "WORDS": table(TOKENS, words),
         "FORWARD_CHARS": spelled(f"{' '.join(WORDS)} ", forward),
         "BACKWARD_CHARS": spelled(f"{' '.join(WORDS)[::-1]} ", backward),
-        "FORWARD_MARKERS": by_word[1],
-        "BACKWARD_MARKERS": by_word[2],
-        "TAGS": table(["", *TOKENS], [["step", *steps], ["i · m + j", *sums], ["tags", *tags]]),
+        "FORWARD_MARKERS": table(TOKENS, forward_markers),
+        "BACKWARD_MARKERS": table(TOKENS, backward_markers),
+        "TAGS": table(["", *TOKENS], ["i → j", *pairs], ["i · m + j", *numbers], ["tags", *tags]),
     }
 
 
-def scoring():
-    """Blocks of scores, loss and decoding."""
-    lengths = torch.tensor([len(TOKENS)])
-    scores = SCORES.unsqueeze(0)
-    *_, targets, _, _ = create_input_tensors(WORDS, TAGS, *maps())
-    gold = SCORES.flatten(1).gather(1, targets.unsqueeze(1)).squeeze(1)
-    loss = ViterbiLoss(maps()[2])
-    alpha, before = loss.forward_algorithm(scores)
-    total = loss.log_partition(alpha, lengths)
-    nll = loss(scores, targets.unsqueeze(0), lengths)
-    marginals = loss.step_probabilities(scores, alpha, before, lengths).sum(2)[0, 0]
-    ranked = marginals.argsort(descending=True)[: len(INNER)].tolist()
-    paths, path_scores = ViterbiDecoder(maps()[2]).decode_nbest(scores, lengths, 2)
-    assert [TAG_NAMES[tag] for tag in paths[0, 0]] == TAGS
-    assert [TAG_NAMES[tag] for tag in paths[0, 1]] == ["B-LOC", "O", "O"]
+def spelled(text, numbers):
+    """Characters above their numbers."""
+    cells = [*text.replace(" ", "_"), "<end>"]
+    widths = [max(len(cell), 2) for cell in cells]
+    lines = (
+        " ".join(f"{x:>{w}}" for x, w in zip(row, widths, strict=True)).rstrip()
+        for row in (cells, map(str, numbers))
+    )
+    return "```\n" + "\n".join(lines) + "\n```"
 
-    # alpha of "O" at "checks", from the three tags before
-    to_o = [(alpha[0, 0, i], SCORES[1, i, TAG_NAMES.index("O")]) for i in INNER]
-    step = " + ".join(f"e^{{{a:.1f} + {s:.1f}}}" for a, s in to_o)
+
+# Scores, loss and decoding ----------------------------------------------------------------------
+
+
+def word_by_word():
+    """Blocks of the failure, and of the two kinds of score."""
+    emission = EMISSION[0, INNER]
+    assert EMISSION[: len(WORDS)].argmax(1).tolist() == WRONG
+    names = [TAG_NAMES[tag] for tag in INNER]
     return {
-        "EMISSIONS": f"place ({EMISSION[0, 1]:.1f}) than like a person ({EMISSION[0, 2]:.1f})",
-        "TRANSITIONS": f"`O` suits well ({TRANSITION[2, 3]:.1f}), better than after a place "
-        f"({TRANSITION[1, 3]:.1f})",
-        "GOLD": f"$${' + '.join(f'{x:.1f}' for x in gold)} = {gold.sum():.1f}$$",
-        "GOLD_SCORE": f"{gold.sum():.1f}",
-        "ALPHA_STEP": rf"$\log({step}) = {alpha[0, 1, TAG_NAMES.index('O')]:.2f}$",
-        "LOSS": f"{total.item():.3f} - {gold.sum():.1f} = {nll:.3f}",
-        "PROBABILITY": f"$e^{{-{nll:.3f}}} = {(-nll).exp():.3f}$",
-        "MARGINALS": ", ".join(f"`{TAG_NAMES[j]}` {marginals[j]:.1%}" for j in ranked),
-        "SECOND": f"{path_scores[0, 1]:.1f}, and a probability of "
-        f"{(path_scores[0, 1] - total[0]).exp():.3f}",
-        **viterbi(),
+        "SOFTMAX": table(
+            [WORDS[0], *names],
+            ["score", *map(decimal, emission)],
+            ["softmax", *(f"{p:.0%}" for p in emission.softmax(0))],
+        ),
+        "TRANSITIONS": f"`O` suits well ({decimal(TRANSITION[PER, O])}), better than after a place "
+        f"({decimal(TRANSITION[LOC, O])})",
+    }
+
+
+def parts(scores, tags):
+    """The numbers that a path takes, one of each word's scores."""
+    path = [START, *tags, scores.size(1) - 1]
+    return [scores[k, i, j] for k, (i, j) in enumerate(itertools.pairwise(path))]
+
+
+def paths():
+    """Blocks of the paths' scores, of the loss and of marginals."""
+    *_, targets, _, _ = create_input_tensors(WORDS, TAGS, *maps())
+    viterbi_loss = ViterbiLoss(maps()[2])
+    alpha, before = viterbi_loss.forward_algorithm(SCORES.unsqueeze(0))
+    total = viterbi_loss.log_partition(alpha, LENGTHS).item()
+    loss = viterbi_loss(SCORES.unsqueeze(0), targets.unsqueeze(0), LENGTHS).item()
+    gold = sum(parts(SCORES, GOLD)).item()
+    pairs = viterbi_loss.step_probabilities(SCORES.unsqueeze(0), alpha, before, LENGTHS)
+    marginals = pairs.sum(2)[0, 0]
+    # alpha of "O" at "checks", from the three tags before
+    to_o = [f"e^{{{decimal(alpha[0, 0, i])} + {decimal(SCORES[1, i, O])}}}" for i in INNER]
+    return {
+        "COUNT": f"${len(INNER)}^{len(WORDS)} = {len(INNER) ** len(WORDS)}$ paths",
+        "GOLD": f"$${sums(parts(SCORES, GOLD))}$$",
+        "WRONG": f"$${sums(parts(SCORES, WRONG))}$$",
+        "BRUTE_FORCE": f"# {total:.3f}",
+        "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.3f}$",
+        "MANY": f"$9^{{20}}$ paths, {9**20 / 1e18:.0f} quintillion",
+        "ALPHA": rf"$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$",
+        "LOSS": f"{total:.3f} - {decimal(gold)} = {loss:.3f}",
+        "MARGINALS": " and ".join(f"`{TAG_NAMES[j]}` {marginals[j]:.0%}" for j in (PER, LOC)),
     }
 
 
 def viterbi():
-    """Blocks of the recursion with maxima: how the best way to "O" at "checks" is found."""
-    o = TAG_NAMES.index("O")
-    first, second = SCORES[0, START], SCORES[1, :, o]
-    sums = {
-        TAG_NAMES[i]: f"{first[i]:.1f} + {second[i]:.1f} = {first[i] + second[i]:.1f}"
-        for i in INNER
+    """Blocks of the Viterbi algorithm, word by word."""
+    decoder = ViterbiDecoder(maps()[2])
+    decoded = decoder.decode(SCORES.unsqueeze(0), LENGTHS)
+    _, best_score = decoder.decode_nbest(SCORES.unsqueeze(0), LENGTHS, 1)
+    assert decoded == [GOLD]
+    best, blocks = SCORES[0, START], {}
+    leaders = [f"`{TAG_NAMES[j]}` {decimal(best[j])}" for j in INNER]
+    blocks["VITERBI_1"] = f"{', '.join(leaders)}."
+    ways = best.unsqueeze(1) + SCORES[1]
+    to_o = {
+        i: f"{decimal(best[i])} + {decimal(SCORES[1, i, O])} = {decimal(ways[i, O])}" for i in INNER
     }
-    decoded = ViterbiDecoder(maps()[2]).decode(SCORES.unsqueeze(0), torch.tensor([len(TOKENS)]))
-    assert [TAG_NAMES[tag] for tag in decoded[0]] == TAGS
-    assert first.argmax() == TAG_NAMES.index("B-LOC")  # leads after one word, and loses
+    blocks["VITERBI_2"] = f"{to_o[PER]} from `B-PER`, {to_o[LOC]} from `B-LOC`, {to_o[O]} from `O`."
+    came_from = [INNER[i] for i in ways[INNER].argmax(0)]
+    assert came_from[O] == PER
+    blocks["VITERBI_SURVIVORS"] = " and ".join(
+        f"one to `{TAG_NAMES[j]}` ({decimal(ways[INNER, j].max())}, from "
+        f"`{TAG_NAMES[came_from[j]]}`)"
+        for j in (LOC, PER)
+    )
+    best = ways[INNER].amax(0)
+    ways = best.unsqueeze(1) + SCORES[2]
+    assert [INNER[i] for i in ways[INNER].argmax(0)][LOC:END] == [O, O, O]
+    best = ways[INNER].amax(0)
+    leaders = [f"`{TAG_NAMES[j]}` {decimal(best[j])}" for j in INNER]
+    blocks["VITERBI_3"] = f"come through `O` at *checks*: {', '.join(leaders)}."
+    ways = (best.unsqueeze(1) + SCORES[3])[:, END]
+    assert INNER[ways[INNER].argmax()] == O and ways[O].item() == best_score.item()
+    blocks["VITERBI_4"] = f"the best is {decimal(ways[O])}, from `O`"
+    return blocks
+
+
+def inside():
+    """Blocks of the example with I-PER among its tags."""
+    emission, transition = with_inside()
+    scores = emission.unsqueeze(1) + transition
+    tag_map = {tag: number for number, tag in enumerate(WITH_INSIDE)}
+    viterbi_loss = ViterbiLoss(tag_map)
+    forward = viterbi_loss.forward_algorithm(scores.unsqueeze(0))
+    pairs = viterbi_loss.step_probabilities(scores.unsqueeze(0), *forward, LENGTHS)
+    inner = range(1, len(WITH_INSIDE) - 1)
+    by_word = emission[: len(WORDS)].argmax(1).tolist()
+    (decoded,) = ViterbiDecoder(tag_map).decode(scores.unsqueeze(0), LENGTHS)
+    assert [WITH_INSIDE[tag] for tag in by_word] == ["I-PER", "O", "O"]
+    assert [WITH_INSIDE[tag] for tag in decoded] == TAGS
+    assert transition[0, INSIDE] == transition[WITH_INSIDE.index("O"), INSIDE]
+
+    def row(name, values, shown):
+        return [name, *(format(float(values[tag]), shown) for tag in inner)]
+
     return {
-        "VITERBI_STEP": f"{sums['B-PER']}, against {sums['B-LOC']} from a place and {sums['O']} "
-        "from `O`",
+        "INSIDE": table(
+            [WORDS[0], *(WITH_INSIDE[tag] for tag in inner)],
+            row("emission", emission[0], ".1f"),
+            ["softmax", *(f"{p:.0%}" for p in emission[0, list(inner)].softmax(0))],
+            row("transition from <start>", transition[0], ".1f"),
+            row("marginal", pairs.sum(2)[0, 0], ".0%"),
+        ),
+        "INSIDE_TRANSITION": f"here to {decimal(transition[0, INSIDE])}",
+        "INSIDE_PATH": f"scores {decimal(sum(parts(scores, by_word)))} instead of "
+        f"{decimal(sum(parts(scores, decoded)))}",
+    }
+
+
+def exercise():
+    """The block of the exercise: the transition from B-PER to O lowered by 1."""
+    scores = SCORES.clone()
+    scores[:, PER, O] -= 1
+    tag_map = maps()[2]
+    (decoded,) = ViterbiDecoder(tag_map).decode(scores.unsqueeze(0), LENGTHS)
+    assert decoded == WRONG
+    viterbi_loss = ViterbiLoss(tag_map)
+    alpha, _ = viterbi_loss.forward_algorithm(scores.unsqueeze(0))
+    before, after = TRANSITION[PER, O], TRANSITION[PER, O] - 1
+    return {
+        "EXERCISE": f"from {decimal(before)} to {decimal(after)}",
+        "EXERCISE_PATHS": f"`B-LOC O O` with {decimal(sum(parts(scores, decoded)))}, against "
+        f"{decimal(sum(parts(scores, GOLD)))} for the gold path",
+        "EXERCISE_TOTAL": f"should print {viterbi_loss.log_partition(alpha, LENGTHS).item():.3f}",
     }
 
 
 def blocks():
     """{name: text that the README has to contain}"""
-    return {**inputs(), **scoring()}
+    return inputs() | word_by_word() | paths() | viterbi() | inside() | exercise()
 
 
 if __name__ == "__main__":
-    for block in blocks().values():
-        print(block, end="\n\n")
+    for name, block in blocks().items():
+        print(f"{name}\n{block}\n")
