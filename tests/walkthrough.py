@@ -74,8 +74,9 @@ def inputs():
         "WORDS": table(TOKENS, words),
         "FORWARD_CHARS": spelled(f"{' '.join(WORDS)} ", forward),
         "BACKWARD_CHARS": spelled(f"{' '.join(WORDS)[::-1]} ", backward),
-        "FORWARD_MARKERS": table(TOKENS, forward_markers),
-        "BACKWARD_MARKERS": table(TOKENS, backward_markers),
+        "MARKERS": table(
+            ["", *TOKENS], ["forward", *forward_markers], ["backward", *backward_markers]
+        ),
         "TAGS": table(["", *TOKENS], ["i → j", *pairs], ["i · m + j", *numbers], ["tags", *tags]),
     }
 
@@ -135,7 +136,7 @@ def paths():
         "BRUTE_FORCE": f"# {total:.3f}",
         "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.3f}$",
         "MANY": f"$9^{{20}}$ paths, {9**20 / 1e18:.0f} quintillion",
-        "ALPHA": rf"$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$",
+        "ALPHA": rf"$$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$$",
         "LOSS": f"{total:.3f} - {decimal(gold)} = {loss:.3f}",
         "MARGINALS": " and ".join(f"`{TAG_NAMES[j]}` {marginals[j]:.0%}" for j in (PER, LOC)),
     }
