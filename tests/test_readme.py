@@ -42,15 +42,19 @@ def fenced(text, language):
     return [code for named, code in blocks if named == language]
 
 
+def unfenced(text):
+    """A text without its code blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def prose(text):
     """A text without its code."""
-    return re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`]*`", "", unfenced(text))
 
 
 def anchors(text):
     """The names by which GitHub links to the headings of a text."""
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", unfenced(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -278,7 +282,7 @@ def commands():
     """The commands of README and manual, those in tables and in sentences included."""
     text = README + MANUAL
     lines = [line for block in fenced(text, "") for line in block.splitlines()]
-    lines += re.findall(r"`(python [^`]+)`", text)
+    lines += re.findall(r"`(python [^`]+)`", " ".join(unfenced(text).split()))
     return sorted({line for line in lines if re.match(r"(\w+=\w+ )*(python|torchrun) ", line)})
 
 
