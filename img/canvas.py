@@ -1,8 +1,8 @@
 """What all pictures of the README share: palette, boxes, arrows, tables, and SVG as text.
 
-Every picture is 480 units wide, so that its text is legible on a phone, and has a card of its own
-behind it, so that it is legible whatever page it stands on. Colours follow the reader's light or
-dark mode. Colour says what a thing is, everywhere the same:
+Every picture is 480 units wide, to be legible on a phone, and is drawn on a card of its own, to be
+legible on any page. Colours follow the reader's light or dark mode. A colour means the same in all
+pictures:
 
     chars  characters and what is made of them      words  words and what is made of them
     lm     language models                          tags   CRF, tags and their scores
@@ -56,7 +56,7 @@ def style():
 class Picture:
     """An SVG picture, drawn from top left; x goes right, y goes down.
 
-    :param title: its name, for who cannot see it
+    :param title: its name, for readers who cannot see it
     :param description: what it shows, likewise
     :param height: in the units of WIDTH
     """
@@ -67,7 +67,7 @@ class Picture:
         self.parts = []
 
     def text(self, x, y, content, kind="", size=15, anchor="middle"):
-        """A line of text, vertically centred on y; kind: role, soft, bold, mono, several."""
+        """A line of text, vertically centred on y; kind: a role, soft, bold, mono or several."""
         self.parts.append(
             f'<text x="{x:g}" y="{y + 0.36 * size:g}" text-anchor="{anchor}" '
             f'style="font-size: {size}px" class="{kind}">{escape(str(content))}</text>'
@@ -120,7 +120,7 @@ class Picture:
             self.text(x, y, content, kind, size)
 
     def dashed_box(self, x, y, width, height, role, *lines, size=15, kind="", radius=6):
-        """A box with a dashed border; as role, "line plain" leaves it empty."""
+        """A box with a dashed border; the role "line plain" leaves it empty."""
         self.box(x, y, width, height, f"{role} dashed", *lines, size=size, kind=kind, radius=radius)
 
     def formula(self, x, y, content, kind="", size=15, anchor="middle"):
@@ -129,7 +129,7 @@ class Picture:
         shift, small = 0.25 * size, max(12, round(0.75 * size))
 
         def index(match):
-            # Not every reader of SVG shows a space that begins a tspan: dx stands for it.
+            # Not every viewer shows a space that begins a tspan, so dx replaces it.
             space = f' dx="{0.3 * size:g}"' if match[3].startswith(" ") else ""
             return (
                 f'<tspan dy="{shift:g}" style="font-size: {small}px">{match[1] or match[2]}</tspan>'
@@ -169,7 +169,7 @@ def heading(picture, y, title, note="", kind="bold", size=15):
 
 
 def save(pictures):
-    """Write {name: Picture} beside this file, as name.svg."""
+    """Write {name: Picture} into this folder, as name.svg."""
     for name, picture in pictures.items():
         path = pathlib.Path(__file__).with_name(f"{name}.svg")
         path.write_text(picture.svg(), encoding="utf-8")

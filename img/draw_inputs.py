@@ -2,7 +2,7 @@
 
     python img/draw_inputs.py
 
-Whatever number a picture shows is computed here, by the project's own code, from example.py.
+Every number in the pictures is computed by the project's own code, from example.py.
 """
 
 import itertools

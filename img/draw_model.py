@@ -236,7 +236,7 @@ def shape(picture, x, y, content, anchor="start"):
 
 
 def read_characters(picture):
-    """read_characters for both directions, and what comes of it put together."""
+    """read_characters for both directions, and both concatenated."""
     picture.box(36, 80, 408, 32, "chars")
     picture.text(240, 96, "char_embeddings", "mono", 13)
     shape(picture, 240, 64, "(N, C)", "middle")
@@ -268,7 +268,7 @@ def language_model_head(picture, x, name, predicted):
 
 
 def join_words(picture):
-    """What the characters tell, beside the words' embeddings."""
+    """Join what the characters give with the words' embeddings."""
     picture.arrow((240, 336), (240, 604), (356, 604), (356, 640), role="chars")
     shape(picture, 252, 590, "(N, L, 2H)")
     layer(picture, 356, 640, "chars", "subword_highway")
@@ -339,12 +339,12 @@ def highway():
 
     picture.line((240, 196), (240, 240), role="gold")
     sides = [(88, 101, 227, "g"), (392, 379, 253, "1 − g")]
-    for middle, inner, beside, factor in sides:
+    for middle, inner, edge, factor in sides:
         picture.arrow((middle, 196), (middle, 227), role="chars")
         picture.arrow((240, 240), (inner, 240), role="gold")
         picture.text((middle + 240) / 2, 226, factor, "bold gold", 15)
         picture.circle(middle, 240, 13, "plain", "×", 17)
-        picture.arrow((middle, 253), (middle, 296), (beside, 296), role="chars")
+        picture.arrow((middle, 253), (middle, 296), (edge, 296), role="chars")
     picture.circle(240, 296, 13, "plain", "+", 17)
     picture.arrow((240, 309), (240, 334), role="chars")
     features(240, 334, y, "chars")
@@ -363,7 +363,7 @@ def family():
         "and transitions, which make the CRF. (a) With co_training = False it has no language "
         "models. (b) With use_characters = False as well it has no characters. (c) With use_crf = "
         "False as well it has no transitions. Two variants: with bidirectional = False the word "
-        "LSTM reads from left to right only; with attention_heads = 6 self-attention stands "
+        "LSTM reads from left to right only; with attention_heads = 6 self-attention is "
         "between the word LSTM and the linear layer.",
         808,
     )
@@ -408,7 +408,7 @@ def small_model(picture, x, y, name, constant, missing):
 
 
 def part(picture, x, y, width, role, name, there=True):
-    """A part of a small model, or where it would be."""
+    """A part of a small model, or an empty box in its place."""
     lines = name.split() if role == "lm" else [name]
     height = 40 if role == "lm" else 32
     if there:

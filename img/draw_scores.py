@@ -2,7 +2,7 @@
 
     python img/draw_scores.py
 
-Whatever number a picture shows is computed here, by the project's own code, from example.py.
+Every number in the pictures is computed by the project's own code, from example.py.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from models import ViterbiLoss
 _, _, TAG_MAP = maps()
 M = len(TAG_MAP)
 WORD_TAGS = [j for j, tag in enumerate(TAG_NAMES) if tag not in (START, END)]
-TOKENS = [*WORDS, END]  # what the rows of all scores stand for
+TOKENS = [*WORDS, END]  # one for each row of the emission
 PATH = [TAG_MAP[tag] for tag in (START, *TAGS, END)]  # the gold one
 STEPS = list(itertools.pairwise(PATH))  # (tag before, tag) of each token
 
@@ -139,7 +139,7 @@ def best_paths():
 
 
 def tags_at(k):
-    """The tags that word k can have; k = -1: what stands before the first word."""
+    """The tags that word k can have; k = -1: <start>, before the first word."""
     return WORD_TAGS if 0 <= k < len(WORDS) else [TAG_MAP[START if k < 0 else END]]
 
 
@@ -175,7 +175,7 @@ def step_arrow(picture, y, k, before, tag, role):
 
 
 def all_steps():
-    """(word, tag before, tag) of all steps that paths can take; last, above the others, WORKED's"""
+    """(word, tag before, tag) of all that paths can take; WORKED's are drawn last, on top."""
     steps = [
         (k, before, tag)
         for k in range(len(TOKENS))

@@ -87,7 +87,7 @@ def transitions(rows):
 
 
 def summary(scores, forbidden):
-    """The description's second part: what stands out."""
+    """The second part of the description: which scores are high and low."""
     best = max(scores, key=scores.get)
     text = f"The highest is from {best[0]} to {best[1]}, {scores[best]:.1f}."
     if forbidden:
