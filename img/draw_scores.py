@@ -132,9 +132,10 @@ def best_paths():
         for j in range(M):
             cut = SCORES[: k + 1].clone()
             cut[k, :, TAG_MAP[END]] = SCORES[k, :, j]
-            paths, path_scores = decoder.decode_nbest(cut.unsqueeze(0), torch.tensor([k + 1]), 1)
-            best[k, j] = path_scores.item()
-            before[k, j] = [TAG_MAP[START], *paths[0, 0].tolist()][-1]
+            (path,) = decoder.decode(cut.unsqueeze(0), torch.tensor([k + 1]))
+            path = [TAG_MAP[START], *path, TAG_MAP[END]]
+            best[k, j] = sum(cut[n, i, j] for n, (i, j) in enumerate(itertools.pairwise(path)))
+            before[k, j] = path[-2]
     return best, before
 
 
