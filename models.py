@@ -24,9 +24,7 @@ from torch.autograd.function import once_differentiable
 
 class LM_LSTM_CRF(nn.Module):
     """The tagger, co-trained with two character-level language models (Liu et al. 2018, figure 1),
-    and the simpler taggers that remain when parts of it are left out.
-
-    A part left out has no parameters and costs nothing.
+    and the simpler taggers that remain without some of its parts, which then cost nothing.
 
     :param tagset_size: number of tags, m
     :param charset_size: number of characters in char_map
@@ -67,20 +65,17 @@ class LM_LSTM_CRF(nn.Module):
     ):
         super().__init__()
         if co_training and not use_characters:
-            raise ValueError(
-                "co_training = True needs characters: expected use_characters = True, found False"
-            )
+            raise ValueError("co_training = True: expected use_characters = True, found False")
         self.use_characters, self.co_training = use_characters, co_training
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
         if use_characters:
             self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
-            char_lstm = dict(num_layers=char_rnn_layers, batch_first=True)
-            if char_rnn_layers > 1:
-                char_lstm["dropout"] = dropout
-            self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
-            self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **char_lstm)
+            between_layers = dropout if char_rnn_layers > 1 else 0.0
+            layers = dict(num_layers=char_rnn_layers, dropout=between_layers, batch_first=True)
+            self.forward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **layers)
+            self.backward_char_lstm = nn.LSTM(char_emb_dim, char_rnn_dim, **layers)
             self.subword_highway = Highway(2 * char_rnn_dim, highway_layers, dropout)
 
         # Language models
@@ -98,18 +93,17 @@ class LM_LSTM_CRF(nn.Module):
         if attention_heads > 0:
             self.attention = SelfAttention(word_rnn_dim, attention_heads, dropout)
         self.crf = CRF(word_rnn_dim, tagset_size, use_crf)
-        # Word embeddings start small. Everything else starts with PyTorch's own values: smaller
-        # character embeddings, or Glorot's matrices, made SGD take about twice as many epochs.
 
+    @torch.no_grad()
     def init_word_embeddings(self, embeddings):
         """Start from given word embeddings, (vocab_size, word_emb_dim)."""
-        self.word_embeddings.copy_(embeddings)
+        size = len(self.word_embeddings.fixed)
+        self.word_embeddings.corpus.weight.copy_(embeddings[:size])
+        self.word_embeddings.others.weight.copy_(embeddings[size:])
 
     def fine_tune_word_embeddings(self, fine_tune=True, has_vector=None):
         """Train the embeddings of all words of the training data, or only of those without a
-        pre-trained vector.
-
-        :param has_vector: (vocab_size) bool: which words have one; None: all
+        pre-trained vector: has_vector (vocab_size) bool says which words have one; None: all.
         """
         fixed = self.word_embeddings.fixed
         fixed.fill_(not fine_tune)
@@ -195,43 +189,6 @@ class Highway(nn.Module):
         return x
 
 
-class WordEmbeddings(nn.Module):
-    """A vector for each word: trained for the words of the training data, fixed for all others.
-
-    Words that only a file of vectors knows never occur in training, so their rows get no gradient,
-    no optimiser state and no average: a large file costs its memory and nothing else.
-
-    :param corpus_vocab_size: number of words in the training data, the first; None: all
-    """
-
-    def __init__(self, vocab_size, corpus_vocab_size, dim):
-        super().__init__()
-        corpus_vocab_size = vocab_size if corpus_vocab_size is None else corpus_vocab_size
-        bound = math.sqrt(3 / dim)  # vectors of length about 1
-        self.corpus = nn.Embedding(corpus_vocab_size, dim)
-        nn.init.uniform_(self.corpus.weight, -bound, bound)
-        self.others = nn.Embedding(vocab_size - corpus_vocab_size, dim).requires_grad_(False)
-        self.register_buffer("fixed", torch.zeros(corpus_vocab_size, dtype=torch.bool))
-
-    @torch.no_grad()
-    def copy_(self, embeddings):
-        """Take the values of (vocab_size, dim)."""
-        self.corpus.weight.copy_(embeddings[: len(self.corpus.weight)])
-        self.others.weight.copy_(embeddings[len(self.corpus.weight) :])
-
-    def forward(self, words):
-        """(N, L) -> (N, L, dim)"""
-        size = len(self.fixed)
-        corpus_words = words.clamp(max=size - 1)
-        vectors = self.corpus(corpus_words)
-        fixed = self.fixed[corpus_words].unsqueeze(2)
-        vectors = torch.where(fixed, vectors.detach(), vectors)  # no gradient where fixed
-        if len(self.others.weight) == 0:
-            return vectors
-        others = self.others((words - size).clamp(min=0))
-        return torch.where((words < size).unsqueeze(2), vectors, others)
-
-
 class WordLSTM(nn.Module):
     """LSTM over padded sentences in one or both directions, without packing.
 
@@ -254,17 +211,12 @@ class WordLSTM(nn.Module):
         size = hidden_dim // 2 if bidirectional else hidden_dim
         inputs = [input_dim] + [hidden_dim] * (num_layers - 1)
         self.rightward = nn.ModuleList(nn.LSTM(dim, size, batch_first=True) for dim in inputs)
-        self.leftward = None
-        if bidirectional:
-            self.leftward = nn.ModuleList(nn.LSTM(dim, size, batch_first=True) for dim in inputs)
+        inputs = inputs if bidirectional else []
+        self.leftward = nn.ModuleList(nn.LSTM(dim, size, batch_first=True) for dim in inputs)
         self.dropout = Dropout(dropout)
 
     def forward(self, x, lengths):
-        """
-        :param x: (N, L, input_dim)
-        :param lengths: (N) words of each sentence
-        :return: (N, L, hidden_dim); values beyond a sentence's length are meaningless
-        """
+        """(N, L, input_dim) and (N) -> (N, L, hidden_dim), meaningless beyond the lengths"""
         # Position i gets what is at length - 1 - i: for 3 words and 2 pads, 2 1 0 3 4.
         position = torch.arange(x.size(1), device=x.device).expand(x.size(0), -1)  # (N, L)
         mirrored = lengths.unsqueeze(1) - 1 - position
@@ -274,7 +226,7 @@ class WordLSTM(nn.Module):
             if i > 0:
                 x = self.dropout(x)
             states, _ = rightward(x)  # (N, L, hidden_dim or half of it)
-            if self.leftward is not None:
+            if self.leftward:
                 backward_states, _ = self.leftward[i](take(x, mirrored))
                 states = torch.cat((states, take(backward_states, mirrored)), dim=2)
             x = states
@@ -308,11 +260,6 @@ class CRF(nn.Module):
         if self.transition is None:
             return emission.expand(-1, -1, emission.size(3), -1)
         return emission + self.transition
-
-
-# ------------------------------------------------------------------------------------------------
-# Losses
-# ------------------------------------------------------------------------------------------------
 
 
 class LanguageModelLoss(nn.Module):
@@ -387,9 +334,9 @@ class ViterbiLoss(nn.Module):
         :return: mean over the sentences, ()
         """
         within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
-        known = ((targets >= 0) | ~within).all(1)
         gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
         losses = LogPartition.apply(scores, lengths, self) - gold.masked_fill(~within, 0).sum(1)
+        known = ((targets >= 0) | ~within).all(1)
         return losses.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
 
     def forward_algorithm(self, scores):
@@ -422,14 +369,12 @@ class ViterbiLoss(nn.Module):
 
         This is also the gradient of log_partition with respect to scores[t, i, j]: the log of a
         sum of exponentials grows by each summand's share, and the shares of all paths that take
-        this step add up to its probability. It needs no second recursion in logs. In
+        this step add up to its probability. It needs no second recursion in logs:
 
             share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
 
-        is the part of alpha[t, j] that came by way of tag i: how probable i is if j follows. At
-        the last word, <end> is certain. The probabilities of the tags at a word give those of the
-        steps to it, and these give the probabilities of the tags at the word before. All shares
-        are computed at once, and a small matrix product is left for each word.
+        is how probable tag i is if j follows. At the last word, <end> is certain. So the tags at a
+        word give the steps to it, and these the tags at the word before, by a small product.
 
         :param scores: (N, L, m, m)
         :param alpha, before: as forward_algorithm gives them
@@ -452,10 +397,9 @@ class ViterbiLoss(nn.Module):
 class LogPartition(torch.autograd.Function):
     """ViterbiLoss.log_partition of scores, whose gradient is ViterbiLoss.step_probabilities.
 
-    Autograd would find the same gradient by going back through every operation of the recursion,
-    in three times the time. With the gold score's gradient, -1 at each gold step, the loss changes
-    a step's score by its probability, less 1 if it is gold: where the model is right and sure,
-    nothing is left to learn.
+    Autograd would find the same by going back through the recursion, in three times the time. The
+    gold score's gradient is -1 at each gold step: where the model is right and sure, the two add up
+    to 0, and nothing is left to learn.
     """
 
     @staticmethod
@@ -472,6 +416,39 @@ class LogPartition(torch.autograd.Function):
         """(N) -> (N, L, m, m), for scores"""
         steps = ctx.loss.step_probabilities(*ctx.saved_tensors)
         return steps.mul_(gradient.view(-1, 1, 1, 1)), None, None
+
+
+class WordEmbeddings(nn.Module):
+    """A vector for each word: trained for the words of the training data, fixed for all others.
+
+    Words that only a file of vectors knows never occur in training, so their rows get no gradient,
+    no optimiser state and no average: a large file costs its memory and nothing else.
+
+    :param corpus_vocab_size: number of words in the training data, the first; None: all
+    """
+
+    def __init__(self, vocab_size, corpus_vocab_size, dim):
+        super().__init__()
+        corpus_vocab_size = vocab_size if corpus_vocab_size is None else corpus_vocab_size
+        # They start with a length of about 1. Everything else starts with PyTorch's own values:
+        # smaller character embeddings, or Glorot's matrices, made SGD take twice as many epochs.
+        bound = math.sqrt(3 / dim)
+        self.corpus = nn.Embedding(corpus_vocab_size, dim)
+        nn.init.uniform_(self.corpus.weight, -bound, bound)
+        self.others = nn.Embedding(vocab_size - corpus_vocab_size, dim).requires_grad_(False)
+        self.register_buffer("fixed", torch.zeros(corpus_vocab_size, dtype=torch.bool))
+
+    def forward(self, words):
+        """(N, L) -> (N, L, dim)"""
+        size = len(self.fixed)
+        corpus_words = words.clamp(max=size - 1)
+        vectors = self.corpus(corpus_words)
+        fixed = self.fixed[corpus_words].unsqueeze(2)
+        vectors = torch.where(fixed, vectors.detach(), vectors)  # no gradient where fixed
+        if len(self.others.weight) == 0:
+            return vectors
+        others = self.others((words - size).clamp(min=0))
+        return torch.where((words < size).unsqueeze(2), vectors, others)
 
 
 class Dropout(nn.Dropout):
