@@ -167,7 +167,10 @@ def run(constants):
     decoder = ViterbiDecoder(
         state["tag_map"], state["scheme"] if constants.constrain_tags else None
     )
-    restarts = resume_run(constants, state, train_data, val_data, average, torch_optimizer)
+    if constants.checkpoint is not None and constants.epochs > 0:
+        settings = runs.kept_settings(constants, train_data, val_data)
+        runs.resume_training(constants, state, settings, average, torch_optimizer)
+    set_rng_states(constants.checkpoint, state["rng"], constants.seed, state["epoch"])
 
     loader = data_loader(
         train_set, constants.batch_size, True, constants.seed, shared=True, device=device
@@ -184,7 +187,7 @@ def run(constants):
             entry = dict(seconds=time.perf_counter() - begin) | losses | result
             score = result.get(constants.criterion)
             runs.record_epoch(state, score, entry, model, average, torch_optimizer)
-            runs.save_epoch(state, constants.best_file, constants.last_file, is_first, restarts)
+            runs.save_epoch(state, constants.best_file, constants.last_file, is_first)
         report.print_epoch(state, constants, first_epoch)
 
     return finish(model, state, constants, val_set, test_set, decoder)
@@ -250,23 +253,25 @@ def new_run(constants, train_data, val_data):
         words, tags, constants.min_word_freq, constants.min_char_freq, constants.caseless
     )
     # The most frequent words come first, those that occur once last.
-    arguments = dict(
-        tagset_size=len(tag_map),
-        charset_size=len(char_map),
-        corpus_vocab_size=len(word_map),
-        lm_vocab_size=frequent_vocab_size(
-            words, word_map, constants.min_lm_freq, constants.caseless
-        ),
+    corpus_vocab_size = len(word_map)
+    lm_vocab_size, rare_from = (
+        frequent_vocab_size(words, word_map, count, constants.caseless)
+        for count in (constants.min_lm_freq, 2)
     )
-    rare_from = frequent_vocab_size(words, word_map, 2, constants.caseless)
-    arguments |= {name: getattr(constants, name) for name in (*names(MODEL), "dropout")}
+    arguments = {name: getattr(constants, name) for name in (*names(MODEL), "dropout")}
     embeddings = None
     if constants.emb_file is not None:
         embeddings, word_map, _, has_vector = load_embeddings(
             constants.emb_file, word_map, constants.expand_vocab, constants.caseless
         )
         arguments["word_emb_dim"] = embeddings.size(1)
-    arguments["vocab_size"] = len(word_map)
+    arguments |= dict(
+        tagset_size=len(tag_map),
+        charset_size=len(char_map),
+        vocab_size=len(word_map),
+        corpus_vocab_size=corpus_vocab_size,
+        lm_vocab_size=lm_vocab_size,
+    )
     try:
         model = LM_LSTM_CRF(**arguments)
     except ValueError as error:  # constants that contradict one another
@@ -274,13 +279,7 @@ def new_run(constants, train_data, val_data):
     if embeddings is not None:
         model.init_word_embeddings(embeddings)
         model.fine_tune_word_embeddings(constants.fine_tune_word_embeddings, has_vector)
-    print(
-        f"New run: {arguments['corpus_vocab_size']:,} words and "
-        f"{len(word_map) - arguments['corpus_vocab_size']:,} more of emb_file, "
-        f"{arguments['lm_vocab_size']:,} of them predicted, "
-        f"{len(char_map)} characters, {len(tag_map) - 2} tags, "
-        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters"
-    )
+    report.print_model(model, arguments)
     state = runs.new_state(
         settings=runs.kept_settings(constants, train_data, val_data),
         model_arguments=arguments,
@@ -291,20 +290,6 @@ def new_run(constants, train_data, val_data):
         rare_from=rare_from,
     )
     return state, model
-
-
-def resume_run(constants, state, train_data, val_data, average, torch_optimizer):
-    """Put a resumed run where it was.
-
-    :return: whether the search for the best epoch restarts
-    """
-    restarts, path = False, constants.checkpoint
-    if path is not None and constants.epochs > 0:
-        same_optimizer = constants.optimizer == state["settings"]["optimizer"]
-        runs.resume_training(path, state, average, torch_optimizer, same_optimizer)
-        restarts = runs.note_changes(state, runs.kept_settings(constants, train_data, val_data))
-    set_rng_states(path, state["rng"], constants.seed, state["epoch"])
-    return restarts
 
 
 def encode(path, data, state):
@@ -319,21 +304,15 @@ def encode(path, data, state):
 
 def new_optimizer(model, constants):
     """AdamW, or the paper's SGD with momentum, for all parameters that are trained."""
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    words = list(model.word_embeddings.corpus.parameters())
+    others = [p for p in model.parameters() if p.requires_grad and p is not words[0]]
+    lr, momentum = constants.lr, constants.momentum
     if constants.optimizer == "sgd":
-        return torch.optim.SGD(
-            trained.values(), lr=constants.lr, momentum=constants.momentum, fused=True
-        )
-    embeddings = [p for name, p in trained.items() if name.startswith("word_embeddings.")]
-    others = [p for name, p in trained.items() if not name.startswith("word_embeddings.")]
-    return torch.optim.AdamW(
-        # No decay for words: a rare one would be forgotten between its occurrences.
-        [dict(params=embeddings, weight_decay=0.0), dict(params=others)],
-        lr=constants.lr,
-        betas=(constants.momentum, 0.99),
-        weight_decay=constants.weight_decay,
-        fused=True,
-    )
+        return torch.optim.SGD(words + others, lr=lr, momentum=momentum, fused=True)
+    # No decay for words: a rare one would be forgotten between its occurrences.
+    decay = constants.weight_decay
+    groups = [dict(params=words, weight_decay=0.0), dict(params=others, weight_decay=decay)]
+    return torch.optim.AdamW(groups, lr=lr, betas=(momentum, 0.99), fused=True)
 
 
 # ------------------------------------------------------------------------------------------------

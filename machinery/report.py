@@ -53,6 +53,17 @@ def report_unknown_tags(path, dataset):
         )
 
 
+def print_model(model, arguments):
+    """How large the model of a new run is."""
+    corpus = arguments["corpus_vocab_size"]
+    print(
+        f"New run: {corpus:,} words and {arguments['vocab_size'] - corpus:,} more of emb_file; the "
+        f"language models predict {arguments['lm_vocab_size']:,}; {arguments['charset_size']} "
+        f"characters, {arguments['tagset_size'] - 2} tags, "
+        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters"
+    )
+
+
 def print_epoch(state, constants, first_epoch):
     """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
     history = state["history"]

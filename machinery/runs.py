@@ -74,12 +74,11 @@ def fingerprint(words, tags):
 
 
 def record_epoch(state, score, entry, model, average, optimizer):
-    """Take a finished epoch into the state; epochs_since_best is 0 if its score is the best so far.
+    """Take a finished epoch into the state.
 
     :param score: the one that decides; None without validation data: the last epoch is the best
     :param entry: dict for the history, without "epoch" and "best"
     :param model: with the weights to tag with
-    :param average: WeightAverage
     """
     improved = score is None or score > state["best_score"]
     state["epoch"] += 1
@@ -179,11 +178,11 @@ def check_same_model(path, state, settings):
             )
 
 
-def note_changes(state, settings):
+def note_changes(state, settings, best_file):
     """Take the settings into the state, and say what is not as it was on resuming.
 
-    :return: whether scores can no longer be compared with earlier ones, so that the search for the
-        best epoch restarts
+    Where scores can no longer be compared with earlier ones, the search for the best epoch
+    restarts, and the best so far is kept under another name.
     """
     before = state["settings"]
     changed = [name for name, value in settings.items() if value != before.get(name)]
@@ -196,19 +195,20 @@ def note_changes(state, settings):
     if restarts:
         print("Scores are no longer comparable: the search for the best epoch restarts")
         state.update(best_score=-1.0, epochs_since_best=0)
+        _keep_aside(best_file)
     state["settings"] = settings
-    return restarts
 
 
-def resume_training(path, state, average, optimizer, same_optimizer):
+def resume_training(constants, state, settings, average, optimizer):
     """Put the trained weights, their average and the optimiser where they were.
 
-    :param same_optimizer: False: it is of another kind and starts anew
-    :raises InputError: the checkpoint's are not of this model
+    :param settings: as kept_settings gives them; what changed is said
+    :raises InputError: the checkpoint's weights are not of this model
     """
+    path = constants.checkpoint
     try:
         average.load(state)
-        if same_optimizer:
+        if constants.optimizer == state["settings"]["optimizer"]:  # else it starts anew
             # The file's momentum, but the learning rate and the rest from the constants.
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
@@ -217,6 +217,7 @@ def resume_training(path, state, average, optimizer, same_optimizer):
                 raise ValueError("the momentum has another size than the parameter")
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
+    note_changes(state, settings, constants.best_file)
 
 
 def load_if_ancestor(path, state):
@@ -233,15 +234,17 @@ def load_if_ancestor(path, state):
     return other if same and other["history"] == state["history"][: other["epoch"]] else None
 
 
-def save_epoch(state, best_file, last_file, is_first, best_too):
+def save_epoch(state, best_file, last_file, is_first):
     """Write the checkpoints and the history.
 
     :param is_first: no epoch was saved before; files that the state does not come from are renamed
-    :param best_too: rename the best checkpoint in any case
     """
     table = history_file(last_file)
     if is_first:
-        _keep_other_work(state, best_file, last_file, table, best_too)
+        if not load_if_ancestor(best_file, state):
+            _keep_aside(best_file)
+        if not load_if_ancestor(last_file, state):
+            _keep_aside(last_file, table)
     # The best first: after a crash between the two, resuming the last finds the best again.
     if state["epochs_since_best"] == 0:
         save_checkpoint(best_file, state)
@@ -252,9 +255,7 @@ def save_epoch(state, best_file, last_file, is_first, best_too):
 
 
 @by_first_process
-def _keep_other_work(state, best_file, last_file, table, best_too):
-    """Rename the files that `state` does not come from, before they are written."""
-    for path, *others in ([best_file], [last_file, table]):
-        if (best_too and path == best_file) or not load_if_ancestor(path, state):
-            for old, new in keep_aside(path, *others).items():
-                print(f"{old} is from another run: kept as {new}")
+def _keep_aside(*paths):
+    """Keep files that belong together under other names, and say so."""
+    for old, new in keep_aside(*paths).items():
+        print(f"{old} is from another run: kept as {new}")
