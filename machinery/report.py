@@ -105,8 +105,8 @@ def print_end(state, constants, best_is_saved):
 
 
 def print_command(path):
-    """The command that uses a checkpoint."""
-    print(f'Now tag a sentence: python inference.py --checkpoint {shlex.quote(path)} "..."')
+    """The command that uses a checkpoint, on a line of its own, to be copied."""
+    print(f'Tag a sentence with it:\npython inference.py --checkpoint {shlex.quote(path)} "..."')
 
 
 def how_to_resume(path, begin):
