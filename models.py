@@ -34,11 +34,9 @@ class LM_LSTM_CRF(nn.Module):
     :param char_rnn_dim: hidden size of each of the two character LSTMs, H
     :param word_rnn_dim: features from the word LSTM, both directions together, D
     :param highway_layers: at each of the three places; 0: none
-    :param use_characters: False: word embeddings alone
-    :param co_training: False: no language models
+    :param use_characters: False: word embeddings alone; needs co_training = False
     :param bidirectional: False: the word LSTM reads from left to right only
     :param attention_heads: of a self-attention over the word LSTM's features; 0: none
-    :param use_crf: False: no transitions between tags
     :raises ValueError: the arguments contradict one another
     """
 
@@ -67,6 +65,7 @@ class LM_LSTM_CRF(nn.Module):
         if co_training and not use_characters:
             raise ValueError("co_training = True: expected use_characters = True, found False")
         self.use_characters, self.co_training = use_characters, co_training
+        self.attention = None
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
@@ -89,7 +88,6 @@ class LM_LSTM_CRF(nn.Module):
         self.word_embeddings = WordEmbeddings(vocab_size, corpus_vocab_size, word_emb_dim)
         word_dim = word_emb_dim + 2 * char_rnn_dim * use_characters
         self.word_lstm = WordLSTM(word_dim, word_rnn_dim, word_rnn_layers, dropout, bidirectional)
-        self.attention = None
         if attention_heads > 0:
             self.attention = SelfAttention(word_rnn_dim, attention_heads, dropout)
         self.crf = CRF(word_rnn_dim, tagset_size, use_crf)
@@ -167,9 +165,8 @@ class Highway(nn.Module):
         y = g * relu(W_t x + b_t) + (1 - g) * x,    g = sigmoid(W_g x + b_g)
 
     The gate g, between 0 and 1 for every feature, chooses between the transformed and the
-    untouched input; the untouched path is also a shortcut for the gradient.
+    unchanged input, which is also a shortcut for the gradient.
 
-    :param size: number of features, the same before and after
     :param num_layers: how many such layers in a row
     """
 
@@ -197,7 +194,6 @@ class WordLSTM(nn.Module):
     reach the states that are used. nn.LSTM(bidirectional=True) would start its second direction in
     the pads, or need packing, which takes PyTorch's slow path on a CPU.
 
-    :param input_dim: features of a word going in
     :param hidden_dim: features coming out; half from each direction if there are two
     :raises ValueError: hidden_dim is odd, but there are two directions
     """
@@ -295,9 +291,10 @@ class LanguageModelLoss(nn.Module):
         at_word = position < batch.word_lengths.unsqueeze(1) - 1  # neither <end> nor pad
         following = torch.cat((words[:, 1:], end), dim=1).masked_fill(~at_word, nothing)
         preceding = torch.cat((end, words[:, :-1]), dim=1).masked_fill(~at_word, nothing)
+        both = (forward_scores, following), (backward_scores, preceding)
         return sum(
             F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
-            for scores, targets in ((forward_scores, following), (backward_scores, preceding))
+            for scores, targets in both
         ) / at_word.sum().clamp(min=1)
 
 
@@ -327,9 +324,8 @@ class ViterbiLoss(nn.Module):
     def forward(self, scores, targets, lengths):
         """
         :param scores: (N, L, m, m), as CRF gives them
-        :param targets: (N, L) indices of the gold tags in the unrolled scores,
-            previous tag * m + current tag. A sentence with a target below 0 has a tag that the
-            model does not know; it is skipped
+        :param targets: (N, L) indices of the gold tags in the unrolled scores, previous tag * m +
+            tag; sentences with a target below 0, for a tag that the model lacks, are skipped
         :param lengths: (N) words of each sentence, <end> included
         :return: mean over the sentences, ()
         """
@@ -348,8 +344,8 @@ class ViterbiLoss(nn.Module):
             alpha[t, j] = log sum over i of exp(alpha[t - 1, i] + scores[t, i, j])
 
         :param scores: (N, L, m, m)
-        :return: alpha, (N, L, m); and before, (N, L, m): alpha of the word before, where only
-            <start> is possible before the first word, and neither <start> nor <end> later
+        :return: alpha, (N, L, m); and before, (N, L, m), alpha of the word before: only <start>
+            before the first word, neither <start> nor <end> later
         """
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
@@ -376,10 +372,8 @@ class ViterbiLoss(nn.Module):
         is how probable tag i is if j follows. At the last word, <end> is certain. So the tags at a
         word give the steps to it, and these the tags at the word before, by a small product.
 
-        :param scores: (N, L, m, m)
-        :param alpha, before: as forward_algorithm gives them
-        :param lengths: (N)
-        :return: (N, L, m, m); 0 at pads
+        :param alpha, before: as forward_algorithm gives them, (N, L, m)
+        :return: (N, L, m, m), as scores; 0 at pads
         """
         share = (scores - alpha.unsqueeze(2)).add_(before.unsqueeze(3)).exp_()
         tags = torch.zeros_like(alpha)
@@ -423,8 +417,6 @@ class WordEmbeddings(nn.Module):
 
     Words that only a file of vectors knows never occur in training, so their rows get no gradient,
     no optimiser state and no average: a large file costs its memory and nothing else.
-
-    :param corpus_vocab_size: number of words in the training data, the first; None: all
     """
 
     def __init__(self, vocab_size, corpus_vocab_size, dim):
@@ -442,8 +434,7 @@ class WordEmbeddings(nn.Module):
         """(N, L) -> (N, L, dim)"""
         size = len(self.fixed)
         corpus_words = words.clamp(max=size - 1)
-        vectors = self.corpus(corpus_words)
-        fixed = self.fixed[corpus_words].unsqueeze(2)
+        vectors, fixed = self.corpus(corpus_words), self.fixed[corpus_words].unsqueeze(2)
         vectors = torch.where(fixed, vectors.detach(), vectors)  # no gradient where fixed
         if len(self.others.weight) == 0:
             return vectors
@@ -465,12 +456,9 @@ class Dropout(nn.Dropout):
 class SelfAttention(nn.Module):
     """Lets each word look at all words of its sentence (Vaswani et al. 2017, section 3.2.2).
 
-    What a word's heads gather is added to its own features and normalised:
-
         y = norm(x + attention(x, x, x))
 
-    :param size: features of a word, divided among the heads
-    :raises ValueError: num_heads does not divide size
+    :raises ValueError: num_heads does not divide size, the features of a word
     """
 
     def __init__(self, size, num_heads, dropout=0.5):
