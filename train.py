@@ -85,9 +85,7 @@ fine_tune_word_embeddings = None  # with emb_file: train the vectors of the word
 # Training ----------------------------------------------------------------------------------------
 optimizer = "adamw"  # or "sgd", for the paper's recipe; what is None below comes from RECIPES
 lr = None
-schedule = None  # "linear": step by step, down to 0 at the end of the last of `epochs`;
-# "inverse": lr / (1 + lr_decay * e) in epoch e, counted from 0
-lr_decay = 0.05  # of "inverse"; the paper's value
+lr_decay = None  # the learning rate is lr / (1 + lr_decay * e) in epoch e, counted from 0
 momentum = 0.9  # the paper's value; with "adamw", of the gradient's running mean
 weight_decay = 0.01  # of "adamw"
 grad_clip = 5.0  # gradients are shortened to this norm, since LSTMs' can explode; None: never
@@ -105,7 +103,7 @@ RECIPES = {
     # Ours; tests/measure/recipe.py shows what each part brings.
     "adamw": dict(
         lr=0.002,
-        schedule="linear",
+        lr_decay=0,  # averaging the weights does more than letting lr fall
         averaging=0.999,
         min_word_freq=1,
         unk_rate=0.5,
@@ -114,7 +112,7 @@ RECIPES = {
     # The paper's. Its Viterbi loss is a sum over words, so its gradient is clipped for many epochs.
     "sgd": dict(
         lr=0.015,
-        schedule="inverse",
+        lr_decay=0.05,
         averaging=0,
         min_word_freq=5,
         unk_rate=0,
@@ -323,10 +321,13 @@ def new_optimizer(model, constants):
 def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, constants, state):
     """Train on every sentence once.
 
-    :return: dict of the mean losses, those of all processes, and the learning rate at the start
+    :return: dict of the mean losses, those of all processes, and the learning rate
     """
     model.train()
     epoch = state["epoch"]  # counted from 0: those that are finished
+    rate = constants.lr / (1 + constants.lr_decay * epoch)
+    for group in torch_optimizer.param_groups:
+        group["lr"] = rate
     device = next(model.parameters()).device
     loader.batch_sampler.set_epoch(epoch)
     totals, sentences = torch.zeros(2, device=device), 0
@@ -335,9 +336,6 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         loader, desc=f"Epoch {epoch + 1}, training", leave=False, mininterval=0.5, disable=None
     )
     for step, batch in enumerate(bar, 1):
-        rate = learning_rate(constants, epoch, (step - 1) / len(loader))
-        for group in torch_optimizer.param_groups:
-            group["lr"] = rate
         batch = batch.to(device)
         read = forget_rare_words(batch, state["rare_from"], lm_loss.unk, constants.unk_rate)
         crf_scores, forward_lm_scores, backward_lm_scores = model(read)
@@ -363,17 +361,10 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
             lm_mean, crf_mean = means.tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
     check_finite(model.parameters(), epoch, step, rate)
-    losses = dict(lr=learning_rate(constants, epoch, 0))
+    losses = dict(lr=rate)
     if constants.co_training:
         losses["lm_loss"] = lm_mean
     return losses | dict(tag_loss=crf_mean)
-
-
-def learning_rate(constants, epoch, done):
-    """The learning rate when a share `done` of an epoch, counted from 0, is over."""
-    if constants.schedule == "linear":
-        return constants.lr * (1 - (epoch + done) / constants.epochs)
-    return constants.lr / (1 + constants.lr_decay * epoch)
 
 
 def forget_rare_words(batch, rare_from, unk, rate):
