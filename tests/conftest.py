@@ -15,7 +15,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402  (only found after the line above)
-from machinery import report  # noqa: E402
 from machinery.checkpoints import load_checkpoint  # noqa: E402
 from machinery.errors import run_script  # noqa: E402
 
@@ -190,20 +189,6 @@ def edited_copy(root, tmp_path, tiny_corpus):
         )
 
     return start
-
-
-def stop_after(train, epochs):
-    """Run train.main, and end it as Ctrl-C would when so many epochs have ended and are saved."""
-    print_epoch = report.print_epoch
-
-    def stop(state, *arguments):
-        print_epoch(state, *arguments)
-        if state["epoch"] == epochs:
-            raise KeyboardInterrupt
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(report, "print_epoch", stop)
-        train.main()
 
 
 def equal(a, b):

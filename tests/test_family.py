@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import differences, stop_after
+from conftest import differences
 from oracle import all_paths, tag_map_of, unrolled
 from torch import nn
 
@@ -48,7 +48,9 @@ def batch_of(sentences):
 
 
 @pytest.mark.parametrize("constants", FAMILY.values(), ids=FAMILY)
-def test_each_trains_resumes_and_tags(tiny_train, monkeypatch, tmp_path, on_cpu, constants):
+def test_each_trains_resumes_and_tags(
+    tiny_train, monkeypatch, tmp_path, on_cpu, stop_after, constants
+):
     for name, value in constants.items():
         monkeypatch.setattr(tiny_train, name, value)
     tiny_train.main()
@@ -56,7 +58,7 @@ def test_each_trains_resumes_and_tags(tiny_train, monkeypatch, tmp_path, on_cpu,
 
     monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "resumed.pt"))
     monkeypatch.setattr(tiny_train, "best_file", str(tmp_path / "best_resumed.pt"))
-    stop_after(tiny_train, 1)
+    stop_after(1)
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
     tiny_train.main()
     assert load_checkpoint(whole)["epoch"] == 2 and differences(whole, tiny_train.last_file) == []
