@@ -5,40 +5,30 @@ import functools
 import os
 import signal
 import subprocess
-import sys
 import time
 
+import kill
 import pytest
 import torch
 from conftest import differences, equal
+from parallel import Team
 
 import models
 from machinery import checkpoints, report, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
 
-
-def script(root, *arguments):
-    """Run a script in the tests' folder; :return: what it printed"""
-    result = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=root,
-        env=os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=""),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, (result.returncode, result.stdout, result.stderr)
-    print(result.stdout)
-    return result.stdout
-
-
 # kill -9 -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_runs_resume_to_the_same_weights(root, tmp_path, rounds):
-    assert f"killed {rounds} runs" in script(root, "tests/kill.py", tmp_path, rounds)
+def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
+    statuses, output, errors = Team(1, tmp_path, kill.main, tmp_path, rounds).wait(
+        300 + 10 * rounds
+    )
+    assert statuses == [0], (output, errors)
+    assert f"killed {rounds} runs" in output
 
 
 def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
