@@ -1,4 +1,4 @@
-"""Start processes that train together, as torchrun does, but sooner: PyTorch is imported once.
+"""Start processes that train together, as torchrun does but faster: PyTorch is imported once.
 
 The processes are forked from a server that has imported PyTorch and done nothing else. They get the
 environment variables that torchrun sets; this process holds the store by which they meet, and ends
@@ -37,7 +37,7 @@ class Team:
             self.members.append(CONTEXT.Process(target=_member, args=given, daemon=True))
             self.members[-1].start()
 
-    def wait(self, seconds=60):
+    def wait(self, seconds=300):
         """Wait until all have ended, and end those that are left when one has failed.
 
         :return: their exit statuses, and all that they wrote to stdout and to stderr
@@ -66,7 +66,7 @@ def _member(count, rank, port, folder, function, arguments):
         WORLD_SIZE=str(count),
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
-        TORCHELASTIC_USE_AGENT_STORE="True",  # the store is there, no process need open it
+        TORCHELASTIC_USE_AGENT_STORE="True",  # the store exists, no process needs to open it
         TORCHELASTIC_RESTART_COUNT="0",
         CUDA_VISIBLE_DEVICES="",
     )

@@ -5,113 +5,116 @@ import functools
 import os
 import signal
 import subprocess
-import sys
+import time
 
+import kill
 import pytest
 import torch
+from conftest import differences, equal
+from parallel import Team
 
-from machinery import checkpoints, runs
+import models
+from machinery import checkpoints, report, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-
-
-def script(root, *arguments):
-    """Run a script in the tests' folder; :return: what it printed"""
-    result = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=root,
-        env=os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=""),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, (result.returncode, result.stdout, result.stderr)
-    print(result.stdout)
-    return result.stdout
-
 
 # kill -9 -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_runs_resume_to_the_same_weights(root, tmp_path, rounds):
-    assert f"killed {rounds} runs" in script(root, "tests/kill.py", tmp_path, rounds)
+def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
+    statuses, output, errors = Team(1, tmp_path, kill.main, tmp_path, rounds).wait(
+        300 + 10 * rounds
+    )
+    assert statuses == [0], (output, errors)
+    assert f"killed {rounds} runs" in output
 
 
-def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, tmp_path):
-    """Resuming is then behind the best file, which is kept until it is written anew."""
-    saved = []
+def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
+    """Resumed, the run is one epoch behind its best file, and arrives there again."""
+    saved, save = [], checkpoints.save_checkpoint
 
     class Killed(BaseException):
         pass
 
-    def save(path, state):
+    def save_some(path, state):
         if len(saved) == 3:
             raise Killed  # the second epoch's best is written, its last is not
         saved.append(path)
-        checkpoints.save_checkpoint(path, state)
+        save(path, state)
 
-    monkeypatch.setattr(tiny_train, "save_checkpoint", save)
-    monkeypatch.setattr(tiny_train, "record_epoch", always_better(runs.record_epoch))
-    with pytest.raises(Killed):
+    always_better(monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(runs, "save_checkpoint", save_some)
         tiny_train.main()
     assert load_checkpoint(tiny_train.best_file)["epoch"] == 2
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 1
+    best = load_checkpoint(tiny_train.best_file)["model"]
+
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
-    with pytest.raises(Killed):  # at the first save
+    saved.clear()
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # at the first save
+        saved += [None] * 3
+        patch.setattr(runs, "save_checkpoint", save_some)
         tiny_train.main()
-    assert load_checkpoint(tiny_train.best_file)["epoch"] == 2
+    assert equal(load_checkpoint(tiny_train.best_file)["model"], best)  # there until it is replaced
+    tiny_train.main()
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
+    assert differences(tiny_train.best_file, tiny_train.last_file) == []
 
 
-def always_better(record_epoch):
-    """record_epoch, with a score that rises."""
-    return lambda state, score, *rest: record_epoch(state, state["best_score"] + 1, *rest)
+def always_better(monkeypatch):
+    """Let every epoch's score be higher than those before."""
+    record = runs.record_epoch
+    monkeypatch.setattr(
+        runs, "record_epoch", lambda s, score, *rest: record(s, s["best_score"] + 1, *rest)
+    )
 
 
 # A full disk -------------------------------------------------------------------------------------
 
-FULL_DISK = """if True:
-    import resource, signal, sys
-    import torch
-    from machinery.checkpoints import save_checkpoint
-    from machinery.errors import run_script
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    limit = int(sys.argv[2])
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    run_script(lambda: save_checkpoint(sys.argv[1], {"a": torch.zeros(1_000_000)}))
-"""
 
-
-def save_to_full_disk(root, folder, limit):
-    """Save 4 MB where there is no room for it, over a small checkpoint."""
-    path = folder / "last.pt"
-    checkpoints.save_checkpoint(path, {"a": 1})
-    command = [sys.executable, "-c", FULL_DISK, str(path), str(limit)]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1, result.stderr
-    assert torch.load(path, weights_only=True) == {"a": 1}
-    assert [file.name for file in folder.iterdir()] == ["last.pt"]
-    return result.stderr
+def save_to_full_disk(as_command, folder):
+    """Save 4 MB where there is no room for it; :return: what is said"""
+    path, before = folder / "last.pt", os.listdir(folder)
+    large = {"a": torch.zeros(1_000_000)}
+    status, errors = as_command(lambda: checkpoints.save_checkpoint(path, large))
+    assert status == 1 and len(errors) == 1
+    assert os.listdir(folder) == before
+    return errors[0]
 
 
 @pytest.mark.parametrize("limit", [1000, 3_999_000])
-def test_a_file_that_may_not_grow_leaves_the_checkpoint_before(root, tmp_path, limit):
-    pytest.importorskip("resource")
-    error = save_to_full_disk(root, tmp_path, limit)
-    assert "last.pt: File too large; the checkpoint could not be saved" in error
+def test_a_file_that_may_not_grow_leaves_the_checkpoint_before(tmp_path, as_command, limit):
+    resource = pytest.importorskip("resource")
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    said = []
+    for first in (True, False):
+        if not first:
+            checkpoints.save_checkpoint(tmp_path / "last.pt", {"a": 1})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            said.append(save_to_full_disk(as_command, tmp_path))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    reason = f"Error: {tmp_path / 'last.pt'}: File too large; the checkpoint could not be saved"
+    assert said == [reason, f"{reason}; the previous one is intact"]
+    assert torch.load(tmp_path / "last.pt", weights_only=True) == {"a": 1}
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_the_checkpoint_before(root, tmp_path):
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, as_command):
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     try:
         subprocess.run(mount, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs the right to mount a small disk")
     try:
-        assert "last.pt: No space left on device" in save_to_full_disk(root, tmp_path, 0)
+        checkpoints.save_checkpoint(tmp_path / "last.pt", {"a": 1})
+        said = save_to_full_disk(as_command, tmp_path)
+        assert "last.pt: No space left on device" in said
+        assert torch.load(tmp_path / "last.pt", weights_only=True) == {"a": 1}
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -153,15 +156,16 @@ def test_ctrl_c_in_an_epoch(tiny_train, monkeypatch, tmp_path, as_command, finis
     """The epochs before are saved. What another run saved is not offered as this run's."""
     tiny_train.main()
     before = load_checkpoint(tiny_train.last_file)
+    os.utime(tiny_train.last_file, (1e9, 1e9))  # some time ago
     train_epoch = tiny_train.train_epoch
 
     def interrupted(*arguments):
-        if arguments[-1] == finished:
+        if arguments[-1]["epoch"] == finished:
             raise KeyboardInterrupt
         return train_epoch(*arguments)
 
     monkeypatch.setattr(tiny_train, "train_epoch", interrupted)
-    advice = functools.partial(tiny_train.how_to_resume, tiny_train.last_saved())
+    advice = functools.partial(report.how_to_resume, tiny_train.last_file, time.time() - 1)
     status, errors = as_command(tiny_train.main, advice)
     assert status == 130
     if finished:
@@ -190,12 +194,12 @@ def test_training_that_diverges_stops_and_keeps_what_was_saved(
     tiny_train.main()
     before = {path: path.read_bytes() for path in tmp_path.glob("*.pt")}
     for name, value in dict(
-        checkpoint=tiny_train.last_file, epochs=9, lr=1e30, grad_clip=None
+        checkpoint=tiny_train.last_file, epochs=4, lr=1e30, grad_clip=None
     ).items():
         monkeypatch.setattr(tiny_train, name, value)
     status, errors = as_command(tiny_train.main)
     assert status == 1 and len(errors) == 1
-    assert "epoch 3, batches 1 to 2, learning rate 9.09091e+29" in errors[0]
+    assert "epoch 3, batches 1 to 2, learning rate 3.75e+29" in errors[0]
     assert "found NaN or infinity" in errors[0]
     assert {path: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
 
@@ -203,12 +207,12 @@ def test_training_that_diverges_stops_and_keeps_what_was_saved(
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_bad_loss_is_noticed_within_ten_batches(tiny_train, monkeypatch, value):
     losses = iter([1.0] * 12 + [value] + [1.0] * 30)
-    loss = tiny_train.ViterbiLoss.forward
+    loss = models.ViterbiLoss.forward
 
     def made_up(*given, **named):
         return 0 * loss(*given, **named) + next(losses)
 
-    monkeypatch.setattr(tiny_train.ViterbiLoss, "forward", made_up)
+    monkeypatch.setattr(models.ViterbiLoss, "forward", made_up)
     data = [["a", "b"]] * 40, [["X", "Y"]] * 40
     monkeypatch.setattr(tiny_train, "read_words_tags", lambda *arguments: data)
     monkeypatch.setattr(tiny_train, "batch_size", 1)
@@ -217,16 +221,16 @@ def test_a_bad_loss_is_noticed_within_ten_batches(tiny_train, monkeypatch, value
 
 
 def test_weights_that_the_last_step_ruined_are_not_saved(tiny_train, monkeypatch, tmp_path):
-    """The losses, taken before each step, were all finite."""
-    step = torch.optim.SGD.step
+    """The losses, computed before each step, were all finite."""
+    step = torch.optim.AdamW.step
 
     def ruin(self, *arguments, **keywords):
         step(self, *arguments, **keywords)
         self.param_groups[0]["params"][0].data[0] = float("nan")
 
-    monkeypatch.setattr(torch.optim.SGD, "step", ruin)
+    monkeypatch.setattr(torch.optim.AdamW, "step", ruin)
     monkeypatch.setattr(tiny_train, "batch_size", 4)  # one step an epoch
-    with pytest.raises(InputError, match="epoch 1, batches 1 to 1, learning rate 0.015"):
+    with pytest.raises(InputError, match="epoch 1, batches 1 to 1, learning rate 0.002"):
         tiny_train.main()
     assert not list(tmp_path.glob("*.pt"))
 

@@ -128,7 +128,7 @@ def test_a_million_sentences_fit_in_a_gigabyte(root, tmp_path):
 def test_training_on_a_million_sentences(root):
     """1,000 steps, and all that train.py does before: the text, 0.8 GB, and room for a batch."""
     pytest.importorskip("resource")
-    command = [sys.executable, "tests/large.py", "corpus"]
+    command = [sys.executable, "tests/measure/large.py", "corpus"]
     output = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert output.returncode == 0, output.stderr
     print(output.stdout)
@@ -140,7 +140,7 @@ def test_training_on_a_million_sentences(root):
 @pytest.mark.slow
 def test_embeddings_take_little_more_than_their_matrix(root):
     pytest.importorskip("resource")
-    command = [sys.executable, "tests/large.py", "embeddings"]
+    command = [sys.executable, "tests/measure/large.py", "embeddings"]
     output = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert output.returncode == 0, output.stderr
     print(output.stdout)

@@ -4,13 +4,13 @@ import os
 import pickle
 import random
 import shutil
-import subprocess
-import sys
 import zipfile
 
+import fuzz
 import pytest
 import torch
 from conftest import TINY_CORPUS, equal
+from parallel import Team
 
 from inference import Tagger, ViterbiDecoder, predict, restore_model
 from machinery import spans
@@ -457,11 +457,11 @@ def test_another_criterion_or_validation_file_seeks_the_best_epoch_anew(
 
 
 @pytest.mark.parametrize("files", [50, pytest.param(5000, marks=pytest.mark.slow)])
-def test_mutated_files_are_used_or_refused(root, tiny_checkpoint, tmp_path, files):
+def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, files):
     """In a process of its own, where a crash in C++ code is an exit status like any other."""
     pytest.importorskip("resource")
-    command = [sys.executable, "tests/fuzz.py", str(tiny_checkpoint), str(tmp_path), str(files)]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert result.returncode == 0, (result.returncode, result.stderr)
-    print(result.stdout)
-    assert result.stdout.count(" used, ") == 7
+    team = Team(1, tmp_path, fuzz.main, tiny_checkpoint, tmp_path, files)
+    statuses, output, errors = team.wait(300 + files)
+    assert statuses == [0], errors
+    print(output)
+    assert output.count(" used, ") == 7

@@ -1,6 +1,10 @@
 """The parts of the network, one by one and together."""
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,7 +14,16 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from datasets import WCDataset, collate
 from inference import ViterbiDecoder
-from models import CRF, LM_LSTM_CRF, Dropout, Highway, LanguageModelLoss, ViterbiLoss, WordLSTM
+from models import (
+    CRF,
+    LM_LSTM_CRF,
+    Dropout,
+    Highway,
+    LanguageModelLoss,
+    ViterbiLoss,
+    WordEmbeddings,
+    WordLSTM,
+)
 from utils import create_maps
 
 SENTENCES = [
@@ -27,8 +40,9 @@ SMALL = dict(char_emb_dim=5, char_rnn_dim=6, word_emb_dim=7, word_rnn_dim=8)
 def model_of(seed=0, **arguments):
     torch.manual_seed(seed)
     word_map, char_map, tag_map = MAPS
-    sizes = len(tag_map), len(char_map), len(word_map), len(word_map)
-    return LM_LSTM_CRF(*sizes, **{**SMALL, **arguments})
+    sizes = dict(tagset_size=len(tag_map), charset_size=len(char_map))
+    sizes |= dict(vocab_size=len(word_map), lm_vocab_size=len(word_map))
+    return LM_LSTM_CRF(**sizes | SMALL | arguments)
 
 
 def batch_of(*indices):
@@ -86,10 +100,17 @@ def test_crf_adds_emission_and_transition():
 
 
 def test_word_embeddings_start_small():
-    embeddings = model_of().word_embeddings
+    embeddings = model_of().word_embeddings.corpus
     bound = math.sqrt(3 / embeddings.embedding_dim)
     assert bound / 2 < embeddings.weight.abs().max() <= bound
-    assert not embeddings.weight[0].any()  # <pad>
+
+
+def test_word_embeddings_are_one_table_in_two_parts():
+    table, words = torch.randn(9, 4), torch.arange(9).view(3, 3)
+    for of_corpus in (9, 6, 1):
+        embeddings = WordEmbeddings(9, of_corpus, 4)
+        embeddings.copy_(table)
+        assert embeddings(words).equal(table[words])
 
 
 # The language models' loss -------------------------------------------------------------------
@@ -150,10 +171,11 @@ def test_shapes_and_language_models_in_training_only():
 
 
 def test_sizes_as_described():
-    model = LM_LSTM_CRF(5, 80, 1000, 900)
+    model = LM_LSTM_CRF(5, 80, 1000, 900, 950)
     assert model.char_embeddings.embedding_dim == 30
     assert model.forward_char_lstm.hidden_size == model.backward_char_lstm.hidden_size == 300
-    assert model.word_embeddings.weight.shape == (1000, 100)
+    assert model.word_embeddings.corpus.weight.shape == (950, 100)
+    assert model.word_embeddings.others.weight.shape == (50, 100)
     assert model.crf.emission.in_features == 300
     assert model.word_lstm.rightward[0].hidden_size == 150
     assert model.word_lstm.rightward[0].input_size == 100 + 600
@@ -204,17 +226,36 @@ def test_case_reaches_the_model_through_the_characters():
     assert not torch.allclose(scores[0, 0], scores[1, 0])
 
 
-def test_given_embeddings_are_used_and_kept():
-    model = model_of()
-    embeddings = torch.randn(len(MAPS[0]), SMALL["word_emb_dim"])
-    model.init_word_embeddings(embeddings)
-    assert torch.equal(model.word_embeddings.weight, embeddings)
-    model.fine_tune_word_embeddings(False)
-    model(batch_of(0))[0].sum().backward()
-    assert model.word_embeddings.weight.grad is None
-    model.fine_tune_word_embeddings(True)
-    model(batch_of(0))[0].sum().backward()
-    assert model.word_embeddings.weight.grad.any()
+@pytest.mark.parametrize("fine_tune", [False, True])
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.SGD])
+def test_which_rows_of_given_embeddings_are_trained(fine_tune, optimizer):
+    """Those of the training data's words: all, or only those that the file lacks."""
+    words = len(MAPS[0])
+    model = model_of(vocab_size=words + 2, corpus_vocab_size=words)
+    given = torch.randn(words + 2, SMALL["word_emb_dim"])
+    model.init_word_embeddings(given)
+    has_vector = torch.arange(words + 2) % 2 == 0
+    model.fine_tune_word_embeddings(fine_tune, has_vector)
+    batch = batch_of(0)
+    words_seen = batch.words[:, ::2].unique()
+    batch = batch._replace(words=batch.words.masked_fill(batch.words == words_seen[0], words + 1))
+    arguments = dict(weight_decay=0.0) if optimizer is torch.optim.AdamW else dict(momentum=0.9)
+    step = optimizer([p for p in model.parameters() if p.requires_grad], lr=0.1, **arguments)
+    for _ in range(2):
+        step.zero_grad()
+        model(batch)[0].sum().backward()
+        step.step()
+
+    embeddings = model.word_embeddings
+    now = torch.cat((embeddings.corpus.weight, embeddings.others.weight)).detach()
+    moved = (now != given).any(1)
+    expected = torch.zeros_like(moved)
+    expected[batch.words.unique()] = True
+    expected[words:] = False
+    if not fine_tune:
+        expected &= ~has_vector
+    assert 1 < expected.sum() < words and moved.equal(expected)
+    assert embeddings.others.weight.grad is None  # as large as the file, it would take much memory
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -241,3 +282,77 @@ def test_dropout_keeps_the_mean():
     assert set(found.unique().tolist()) == {0.0, 1.25}
     assert found.mean().item() == pytest.approx(1, abs=0.01)
     assert Dropout(0.0)(x).equal(x) and dropout.eval()(x).equal(x)
+
+
+# On its own --------------------------------------------------------------------------------------
+
+# Each word is the letter x or y; its tag says which letter came before, or none.
+TOY = """
+import collections
+import itertools
+import sys
+
+import torch
+from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
+
+Batch = collections.namedtuple(
+    "Batch",
+    "words forward_chars backward_chars forward_markers backward_markers tags "
+    "word_lengths char_lengths",
+)
+word_map = {"<pad>": 0, "<end>": 1, "<unk>": 2, "x": 3, "y": 4}
+char_map = {"<pad>": 0, "<end>": 1, "<unk>": 2, " ": 3, "x": 4, "y": 5}
+tag_map = {"<start>": 0, "none": 1, "x": 2, "y": 3, "<end>": 4}
+
+rows = []
+for words in itertools.product("xy", repeat=4):
+    tags = ["<start>", "none", *words[:-1], "<end>"]
+    spelled = [char_map[char] for word in words for char in (word, " ")]
+    backward = [char_map[char] for word in reversed(words) for char in (word, " ")]
+    rows.append((
+        [word_map[word] for word in words] + [word_map["<end>"]],
+        spelled + [char_map["<end>"]],
+        backward + [char_map["<end>"]],
+        [1, 3, 5, 7, 8],
+        [7, 5, 3, 1, 8],
+        [tag_map[i] * len(tag_map) + tag_map[j] for i, j in itertools.pairwise(tags)],
+        5,
+        9,
+    ))
+batch = Batch(*map(torch.tensor, zip(*rows)))
+
+torch.manual_seed(0)
+model = LM_LSTM_CRF(
+    len(tag_map), len(char_map), len(word_map), len(word_map), char_emb_dim=4, char_rnn_dim=8,
+    word_emb_dim=4, word_rnn_dim=8, dropout=0.0,
+)
+lm_loss, viterbi_loss = LanguageModelLoss(word_map, len(word_map)), ViterbiLoss(tag_map)
+for _ in range(80):
+    scores, forward_lm, backward_lm = model(batch)
+    loss = lm_loss(forward_lm, backward_lm, batch)
+    loss = loss + viterbi_loss(scores, batch.tags, batch.word_lengths)
+    model.zero_grad()
+    loss.backward()
+    for parameter in filter(lambda p: p.requires_grad, model.parameters()):
+        parameter.data -= 0.02 * parameter.grad.sign()  # PyTorch's optimisers take long to import
+
+model.eval()
+with torch.no_grad():
+    scores, *_ = model(batch)
+    forward = viterbi_loss.forward_algorithm(scores)
+    steps = viterbi_loss.step_probabilities(scores, *forward, batch.word_lengths)
+print((steps.sum(2).argmax(2) == batch.tags % len(tag_map)).float().mean().item())
+print({"machinery", "datasets", "utils"} & set(sys.modules))
+"""
+
+
+def test_a_copy_of_the_file_works_elsewhere(root, tmp_path):
+    """Alone in a folder, in a new process, it learns a toy task."""
+    shutil.copy(root / "models.py", tmp_path)
+    (tmp_path / "toy.py").write_text(TOY)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [sys.executable, "toy.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["1.0", "set()"]

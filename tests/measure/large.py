@@ -1,15 +1,14 @@
 """Large data: time and peak memory of reading embeddings, and of training on a large corpus.
 
-    python tests/large.py embeddings             400,000 words of 100 dimensions, made here
-    python tests/large.py embeddings FILE        any file that load_embeddings reads
-    python tests/large.py corpus                 1,000,000 sentences of 25 words, 1,000 steps
+    python tests/measure/large.py embeddings         400,000 words of 100 dimensions, made here
+    python tests/measure/large.py embeddings FILE    any file that load_embeddings reads
+    python tests/measure/large.py corpus             1,000,000 sentences of 25 words, 1,000 steps
 
 Each measurement runs in a process of its own. Its memory is counted from after PyTorch's import.
 The corpus is trained on by train.main, with a small model; its first epoch ends after 1,000 steps.
 """
 
 import argparse
-import pathlib
 import random
 import resource
 import subprocess
@@ -17,12 +16,10 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from training import ROOT, First, changed, train, trained
 
-import train  # noqa: E402  (only found after the line above)
-from machinery.errors import END, PAD, UNK  # noqa: E402
-from utils import load_embeddings  # noqa: E402
+from machinery.errors import END, PAD, UNK
+from utils import load_embeddings
 
 WORDS, DIM = 400_000, 100  # those of GloVe's smallest files
 CORPUS_WORDS = 10_000  # of them, that a corpus knows
@@ -57,7 +54,7 @@ def write_corpus(path, sentences):
 
 
 def measure_embeddings(path, expand_vocab):
-    """Print how long load_embeddings takes and how much memory, beside the matrix."""
+    """Print how long load_embeddings takes and how much memory, compared with the matrix."""
     words = (PAD, END, UNK, *(f"word{i * (WORDS // CORPUS_WORDS)}" for i in range(CORPUS_WORDS)))
     word_map = {word: index for index, word in enumerate(words)}
     before, begin = peak(), time.perf_counter()
@@ -70,40 +67,29 @@ def measure_embeddings(path, expand_vocab):
     )
 
 
-class First:
-    """The first `steps` batches of a loader."""
-
-    def __init__(self, loader, steps):
-        self.loader, self.steps = loader, steps
-
-    def __len__(self):
-        return min(self.steps, len(self.loader))
-
-    def __iter__(self):
-        for _, batch in zip(range(len(self)), self.loader, strict=False):
-            yield batch
-
-
 def measure_corpus(path, steps):
     """Train on a file as train.py does, but no more than so many steps; print time and memory."""
     read, train_epoch, begin = train.read, train.train_epoch, time.perf_counter()
 
-    def timed_read(path, *columns):
+    def timed_read(*arguments):
         since = time.perf_counter()
-        data = read(path, *columns)
+        data = read(*arguments)
         print(f"read in {time.perf_counter() - since:.0f} s, peak {peak():,.0f} MiB", flush=True)
         return data
 
-    def first_steps(model, loader, *rest, **named):
+    def first_steps(model, loader, *rest):
         print(f"set up in {time.perf_counter() - begin:.0f} s, peak {peak():,.0f} MiB", flush=True)
-        return train_epoch(model, First(loader, steps), *rest, **named)
+        return train_epoch(model, First(loader, steps), *rest)
 
-    train.read, train.train_epoch = timed_read, first_steps
-    train.train_file, train.test_file, train.epochs = path, None, 1
-    train.val_file = str(ROOT / "data" / "valid.txt")
-    train.char_rnn_dim = train.word_rnn_dim = train.word_emb_dim = 20
-    train.last_file, train.best_file = (f"{path}.{name}.pt" for name in ("last", "best"))
-    train.main()
+    sizes = dict.fromkeys(("char_rnn_dim", "word_rnn_dim", "word_emb_dim"), 20)
+    with changed(read=timed_read, train_epoch=first_steps):
+        trained(
+            train_file=path,
+            val_file=str(ROOT / "data" / "valid.txt"),
+            test_file=None,
+            epochs=1,
+            **sizes,
+        )
     print(f"{steps:,} steps trained, peak {peak():,.0f} MiB")
 
 

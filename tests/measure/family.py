@@ -1,31 +1,25 @@
 """Train every model of the family on real data under one budget, and print a table.
 
-    python tests/family.py FOLDER
-    python tests/family.py FOLDER --worker 1 2     one of two such processes, side by side
-    python tests/family.py FOLDER --speed          measure how fast each trains; nothing beside it
+    python tests/measure/family.py FOLDER
+    python tests/measure/family.py FOLDER --worker 1 2    one of two processes that share the work
+    python tests/measure/family.py FOLDER --speed         measure how fast each trains, alone
 
 FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
 and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
 train.txt for 8 epochs, once for each of three seeds; the epoch that is best on dev.txt is scored on
 test.txt. For the speed, the models train in turns, three times 20 batches of ncbi_disease each.
 
-It may be stopped and started again at any time: what is finished stands in --results, a line a run.
+You may stop and restart it at any time: --results keeps what is finished, one line per run.
 """
 
 import argparse
 import json
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from large import First  # noqa: E402
-
-import train  # noqa: E402  (only found after the line above)
+from training import First, changed, train, trained
 
 SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
 SPEED_BATCHES, SPEED_ROUNDS = 20, 3
@@ -58,54 +52,50 @@ def run(folder, corpus, model, seed, batches=None):
 
     :param batches: only so many, of a single epoch, for the speed; None: the whole budget
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        scratch = pathlib.Path(scratch)
-        for part in ("train", "dev", "test"):
+    speeds, parameters = [], []
+    train_epoch = train.train_epoch
+
+    def timed(model, loader, *arguments):
+        if batches:
+            loader = First(loader, batches)
+        begin = time.perf_counter()
+        losses = train_epoch(model, loader, *arguments)
+        sentences_seen = min(len(loader) * train.batch_size, SENTENCES)
+        speeds.append(sentences_seen / (time.perf_counter() - begin))
+        parameters.append(sum(p.numel() for p in model.parameters() if p.requires_grad))
+        return losses
+
+    (vectors,) = map(str, (folder / "glove").glob("*.txt"))
+    with tempfile.TemporaryDirectory() as scratch, changed(train_epoch=timed):
+        files = {part: pathlib.Path(scratch) / f"{part}.txt" for part in ("train", "dev", "test")}
+        for part, to in files.items():
             count = SENTENCES if part == "train" else 20 if batches else None
-            first_sentences(folder / corpus / f"{part}.txt", count, scratch / f"{part}.txt")
-        train.train_file = str(scratch / "train.txt")
-        train.val_file, train.test_file = str(scratch / "dev.txt"), str(scratch / "test.txt")
-        (train.emb_file,) = map(str, (folder / "glove").glob("*.txt"))
-        train.last_file, train.best_file = str(scratch / "last.pt"), str(scratch / "best.pt")
-        train.criterion, train.seed = CORPORA[corpus], seed
-        train.epochs = 1 if batches else EPOCHS
-        constants = FAMILY[model]
-        before = {name: getattr(train, name) for name in constants}
-        vars(train).update(constants)
-        speeds, parameters = [], []
-        train_epoch = train.train_epoch
-
-        def timed(model, loader, *arguments):
-            if batches:
-                loader = First(loader, batches)
-            begin = time.perf_counter()
-            losses = train_epoch(model, loader, *arguments)
-            sentences_seen = min(len(loader) * train.batch_size, SENTENCES)
-            speeds.append(sentences_seen / (time.perf_counter() - begin))
-            trained = (p.numel() for p in model.parameters() if p.requires_grad)
-            parameters.append(sum(trained))
-            return losses
-
-        train.train_epoch = timed
-        try:
-            result = train.main()
-        finally:
-            train.train_epoch = train_epoch
-            vars(train).update(before)
+            first_sentences(folder / corpus / to.name, count, to)
+        scores, _ = trained(
+            train_file=str(files["train"]),
+            val_file=str(files["dev"]),
+            test_file=str(files["test"]),
+            emb_file=vectors,
+            criterion=CORPORA[corpus],
+            epochs=1 if batches else EPOCHS,
+            seed=seed,
+            **FAMILY[model],
+        )
     return dict(
         corpus=corpus,
         model=model,
         seed=seed,
-        score=result[CORPORA[corpus]],
+        score=scores[CORPORA[corpus]],
         parameters=parameters[0],
         speed=statistics.median(speeds),
     )
 
 
 def table(rows):
-    """Print what is known, a line a model."""
+    """Print what is known, one line per model."""
     print(
-        "| model | parameters trained | sentences/s | ncbi_disease, F1 | ud_english_ewt, accuracy |"
+        "| model | parameters trained | sentences/s | ncbi_disease, F1 (%) "
+        "| ud_english_ewt, accuracy (%) |"
     )
     print("|---|---:|---:|---:|---:|")
     for model in FAMILY:
@@ -116,7 +106,7 @@ def table(rows):
                 scores = [100 * row["score"] for row in found]
                 deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
                 missing = f" ({len(scores)} seeds)" * (len(scores) < len(SEEDS))
-                cells[corpus] = f"{statistics.mean(scores):.1f}{deviation} %{missing}"
+                cells[corpus] = f"{statistics.mean(scores):.1f}{deviation}{missing}"
         timed = [row for row in rows if (row["model"], row["corpus"]) == (model, "")]
         size = f"{timed[0]['parameters'] / 1e6:.2f} M" if timed else ""
         speed = f"{statistics.median(row['speed'] for row in timed):.0f}" if timed else ""

@@ -1,6 +1,6 @@
 """Kill a training run at random moments, resume it, and compare it with one that was left alone.
 
-    python tests/kill.py FOLDER ROUNDS
+    python tests/measure/kill.py FOLDER ROUNDS
 
 Each round starts a run of its own, kills it with SIGKILL, looks at what it left and resumes it to
 its end. The runs are forked from this process, so that PyTorch is imported only once.
@@ -16,7 +16,10 @@ import time
 import traceback
 
 import torch
-from conftest import TINY_CORPUS, differences, tiny_constants, train
+from training import train  # finds conftest, too
+
+# isort: split
+from conftest import TINY_CORPUS, differences, tiny_constants
 
 from machinery.checkpoints import load_checkpoint
 
@@ -31,7 +34,7 @@ def start(constants, log):
         for name, value in constants.items():
             setattr(train, name, value)
         train.default_device = lambda: torch.device("cpu")
-        sys.stdout = open(log, "a", buffering=1)  # what a killed run has printed shall be there
+        sys.stdout = open(log, "a", buffering=1)  # lines that were printed survive the kill
         train.main()
         status = 0
     except BaseException:
@@ -54,12 +57,12 @@ def main(folder, rounds):
     """Print how many runs were killed, and after how many epochs each."""
     torch.set_num_threads(1)
     generator = random.Random(1)
-    torch.optim.SGD([torch.zeros(1, requires_grad=True)], fused=True).step()  # imports a lot, once
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)  # imports a lot, once
     corpus = folder / "tiny.txt"
     corpus.write_text(TINY_CORPUS, encoding="utf-8")
 
     def constants_of(name):
-        return tiny_constants(corpus, folder / name) | dict(epochs=8, lr=0.1)
+        return tiny_constants(corpus, folder / name) | dict(epochs=5, lr=0.02)
 
     begin = time.monotonic()
     assert os.waitpid(start(constants_of("whole"), folder / "whole.log"), 0)[1] == 0

@@ -1,10 +1,10 @@
 """Feed mutated files to the reader, the embeddings and the checkpoint loader.
 
-    python tests/fuzz.py CHECKPOINT FOLDER FILES
+    python tests/measure/fuzz.py CHECKPOINT FOLDER FILES
 
-Of every kind as many files are made; each must be used without an error, or be refused with an
+Makes FILES files of every kind; each must be used without an error, or be refused with an
 InputError. Anything else ends this process with a traceback, or, in PyTorch's C++ code, with a
-signal; the mutated file then lies in FOLDER. Memory is limited to a few GB.
+signal; the mutated file is then left in FOLDER. Memory is limited to a few GB.
 """
 
 import collections
@@ -17,14 +17,20 @@ import resource
 import sys
 import zipfile
 
-import torch
-from conftest import TINY_CORPUS, train
+from training import train  # finds conftest, too
+
+# isort: split
+from conftest import TINY_CORPUS
 
 from datasets import WCDataset, collate
-from inference import Tagger
-from machinery import runs
-from machinery.checkpoints import history_file, load_checkpoint, save_history
+from inference import Tagger, restore_model
+from machinery import report, runs
+from machinery.average import WeightAverage
+from machinery.checkpoints import save_history
+from machinery.constants import checked
 from machinery.errors import InputError
+from machinery.files import history_file
+from machinery.processes import set_rng_states
 from utils import create_maps, load_embeddings, read_words_tags
 
 CONLLU = "# text = a b\n" + "".join(
@@ -97,14 +103,21 @@ def use_vectors(path):
 def use_checkpoint(path):
     """Tag with a checkpoint, and get ready to resume it."""
     Tagger(path, device="cpu").tag([["Paris", "is"], []])
-    settings = load_checkpoint(path)["settings"]
-    state, model = train.resume_run(path, train.model_settings() | settings, 0.5, [])
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    runs.resume_momentum(path, state, optimizer)
-    runs.set_rng_states(path, state["rng"], 1, state["epoch"])
-    train.print_end(state, 0, True)
+    state = runs.load_run(path)
+    constants = checked(
+        vars(train) | dict(checkpoint=str(path), last_file=str(path)), train.RECIPES
+    )
+    vars(constants).update(state["settings"])
+    model = restore_model(state, path)
+    average = WeightAverage(model, constants.averaging)
+    optimizer = train.new_optimizer(model, constants)
+    settings = runs.kept_settings(constants, ([], []), None)
+    runs.resume_training(constants, state, settings, average, optimizer)
+    set_rng_states(path, state["rng"], 1, state["epoch"])
+    if state["history"]:
+        report.print_epoch(state, constants, 0)
+    report.print_end(state, constants, True)
     save_history(history_file(path), state["history"])
-    train.note_changes(state, train.training_settings(([], []), ([], [])))
 
 
 def main(checkpoint, folder, files):

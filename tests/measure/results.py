@@ -1,50 +1,45 @@
-"""Scores over several seeds, beside those of looking words up.
+"""Scores over several seeds, and those of a baseline that looks words up.
 
-    python tests/results.py ner 1 2 3                                  the sample corpus
-    python tests/results.py chunks 1 2 3
-    python tests/results.py pos 1 2 3
-    python tests/results.py ncbi_disease 1 --data FOLDER --epochs 12   a corpus in FOLDER
+    python tests/measure/results.py ner 1 2 3                  the sample corpus
+    python tests/measure/results.py chunks 1 2 3
+    python tests/measure/results.py pos 1 2 3
+    python tests/measure/results.py ncbi_disease 1 --data FOLDER --epochs 12
 
 FOLDER holds a folder for each corpus (train.txt, dev.txt, test.txt: word first, tag last) and, for
 use with them, glove/ with one text file of vectors.
 
 Trains as train.py's constants say, once for every seed, in a temporary folder, and prints the test
-scores, their mean and deviation. The look-up baseline gives each word the tag that it has most
-often in training, and a word that training lacks the most frequent tag, or O.
+scores, their mean and deviation. The baseline gives each word its most frequent tag in the training
+data, and unseen words O, or the most frequent tag where there is no O.
 """
 
 import argparse
 import collections
 import os
 import pathlib
-import shutil
 import statistics
-import sys
-import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from training import ROOT, train, trained
 
-import train  # noqa: E402  (only found after the line above)
-from machinery.spans import scores  # noqa: E402
-from utils import read_words_tags  # noqa: E402
+from machinery.checkpoints import save_history
+from machinery.spans import scores
+from utils import read_words_tags
 
 TASKS = {"ner": (3, "entity_f1"), "chunks": (2, "entity_f1"), "pos": (1, "accuracy")}
 CORPORA = {"ncbi_disease": "entity_f1", "wnut17": "entity_f1", "ud_english_ewt": "accuracy"}
 
 
 def choose(task, folder):
-    """Set train.py's constants to a task; :return: the score that is reported for it"""
+    """The constants of a task, and the score that is reported for it."""
     if task in TASKS:
         os.chdir(ROOT)
-        train.tag_column, score = TASKS[task]
-        return score
-    corpus = folder / task
-    train.train_file, train.val_file = str(corpus / "train.txt"), str(corpus / "dev.txt")
-    train.test_file = str(corpus / "test.txt")
-    (train.emb_file,) = map(str, (folder / "glove").glob("*.txt"))
-    train.criterion = CORPORA[task]
-    return CORPORA[task]
+        column, score = TASKS[task]
+        return dict(tag_column=column), score
+    corpus, score = folder / task, CORPORA[task]
+    (vectors,) = map(str, (folder / "glove").glob("*.txt"))
+    files = dict(train_file="train.txt", val_file="dev.txt", test_file="test.txt")
+    paths = {name: str(corpus / file) for name, file in files.items()}
+    return dict(**paths, emb_file=vectors, criterion=score), score
 
 
 def look_up(train_data, words):
@@ -71,19 +66,20 @@ def main():
     parser.add_argument("--epochs", type=int, default=train.epochs)
     parser.add_argument("--history", metavar="FILE", help="where to keep the last seed's history")
     arguments = parser.parse_args()
-    name, train.epochs = choose(arguments.task, arguments.data), arguments.epochs
-
-    train_data = read_words_tags(train.train_file, 0, train.tag_column)
-    words, tags = read_words_tags(train.test_file, 0, train.tag_column)
+    constants, name = choose(arguments.task, arguments.data)
+    column = constants.get("tag_column", train.tag_column)
+    train_data, (words, tags) = (
+        read_words_tags(constants.get(file, getattr(train, file)), 0, column)
+        for file in ("train_file", "test_file")
+    )
     baseline = scores(tags, look_up(train_data, words))[name]
     found = []
-    for train.seed in arguments.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            train.last_file, train.best_file = f"{folder}/last.pt", f"{folder}/best.pt"
-            found.append(train.main()[name])
-            if arguments.history:
-                shutil.copy(f"{folder}/last.csv", arguments.history)
-        print(f"{arguments.task}, seed {train.seed}: {name} {found[-1]:.2%}", flush=True)
+    for seed in arguments.seeds:
+        result, history = trained(**constants, seed=seed, epochs=arguments.epochs)
+        found.append(result[name])
+        if arguments.history:
+            save_history(arguments.history, history)
+        print(f"{arguments.task}, seed {seed}: {name} {found[-1]:.2%}", flush=True)
     deviation = statistics.stdev(found) if len(found) > 1 else 0.0
     print(
         f"{arguments.task}: {name} {statistics.mean(found):.2%} ± {deviation:.2%} over "
