@@ -24,7 +24,7 @@ from torch import nn
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
-from inference import ViterbiDecoder, predict, restore_model
+from inference import ViterbiDecoder, predict, restore_model, score_file
 from machinery.checkpoints import (
     CHECKPOINT_FORMAT,
     HISTORY,
@@ -35,7 +35,7 @@ from machinery.checkpoints import (
     save_checkpoint,
     save_history,
 )
-from machinery.errors import END, START, InputError, run_script, visible
+from machinery.errors import END, START, InputError, run_script
 from machinery.processes import (
     by_first_process,
     default_device,
@@ -543,11 +543,11 @@ def finish(model, state, first_epoch, val_set, test_data, decoder):
         state = best
         model.load_state_dict(state["model"])
     print(f"The model of epoch {state['epoch']}:")
-    result = score_file(model, val_file, val_set, eval_batch_size, decoder)
+    result, _ = score_file(model, val_file, val_set, eval_batch_size, decoder)
     if test_data is not None:
         test_set = encode(test_data, state)
         report_unknown_tags(test_file, test_set)
-        result = score_file(model, test_file, test_set, eval_batch_size, decoder)
+        result, _ = score_file(model, test_file, test_set, eval_batch_size, decoder)
     return result
 
 
@@ -562,20 +562,6 @@ def print_end(state, first_epoch, best_is_saved):
         return
     print(f"Best: {best_so_far(state)}{f', saved in {best_file}' * best_is_saved}")
     print(f"To resume: {last_file}; losses and scores of every epoch: {history_file(last_file)}")
-
-
-def score_file(model, path, dataset, batch_size, decoder):
-    """Print how well the model tags a file; :return: dict of scores"""
-    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
-    result = scores(dataset.tags, predicted)
-    print(f"{path}: {summary(result)}")
-    for kind, of_kind in result.get("types", {}).items():
-        print(
-            f"    {visible(kind):12} precision {of_kind['precision']:7.2%}  "
-            f"recall {of_kind['recall']:7.2%}  F1 {of_kind['f1']:7.2%}  "
-            f"({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
-        )
-    return result
 
 
 def last_saved():

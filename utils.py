@@ -21,8 +21,9 @@ import sys
 
 import torch
 
+from machinery.columns import column_sentences
 from machinery.errors import END, PAD, START, UNK, InputError
-from machinery.text import column_sentences, decoded_lines, open_with_bar
+from machinery.text import decoded_lines, open_with_bar
 from machinery.vectors import _embedding_rows, _numbers, _report_coverage, random_embeddings
 
 # ------------------------------------------------------------------------------------------------

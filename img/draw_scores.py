@@ -15,6 +15,7 @@ from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps
 # example.py has put the project's own folder on the path.
 from inference import ViterbiDecoder
 from machinery.errors import END, START
+from machinery.probabilities import decode_nbest
 from models import ViterbiLoss
 
 _, _, TAG_MAP = maps()
@@ -112,7 +113,7 @@ def best_paths():
         for j in range(M):
             cut = SCORES[: k + 1].clone()
             cut[k, :, TAG_MAP[END]] = SCORES[k, :, j]
-            paths, path_scores = decoder.decode_nbest(cut.unsqueeze(0), torch.tensor([k + 1]), 1)
+            paths, path_scores = decode_nbest(decoder, cut.unsqueeze(0), torch.tensor([k + 1]), 1)
             best[k, j] = path_scores.item()
             before[k, j] = [TAG_MAP[START], *paths[0, 0].tolist()][-1]
     return best, before

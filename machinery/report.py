@@ -34,3 +34,27 @@ def report_unknown_tags(path, dataset):
             f"{path}: tags that training never had count as wrong, and their sentences are "
             f"left out of the loss: {visible(', '.join(sorted(unknown)))}"
         )
+
+
+def print_scores(name, result):
+    """A line of scores, and one for each type of entity.
+
+    :param name: what was scored, such as a file
+    :param result: dict, as `scores` gives it
+    """
+    print(f"{name}: {summary(result)}")
+    for kind, of_kind in result.get("types", {}).items():
+        print(
+            f"    {visible(kind):12} precision {of_kind['precision']:7.2%}  "
+            f"recall {of_kind['recall']:7.2%}  F1 {of_kind['f1']:7.2%}  "
+            f"({of_kind['gold']:,} gold, {of_kind['predicted']:,} found)"
+        )
+
+
+def aligned(rows):
+    """Lines of text, the columns of the rows aligned.
+
+    :param rows: list of lists of strings, of the same length
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

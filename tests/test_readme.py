@@ -17,7 +17,20 @@ import inference
 import models
 import train
 import utils
-from machinery import checkpoints, command, errors, processes, report, runs, spans, text, vectors
+from machinery import (
+    checkpoints,
+    columns,
+    command,
+    errors,
+    evaluation,
+    probabilities,
+    processes,
+    report,
+    runs,
+    spans,
+    text,
+    vectors,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,7 +84,8 @@ def test_names_in_the_code_exist():
     }
     assert {"emb_file", "word_column", "LengthBatchSampler", "step_probabilities"} <= named
     owners = (train, models, datasets, inference, utils, inference.Tagger, inference.ViterbiDecoder)
-    owners += (checkpoints, command, errors, processes, report, runs, spans, text, vectors)
+    owners += (checkpoints, columns, command, errors, evaluation, probabilities)
+    owners += (processes, report, runs, spans, text, vectors)
     owners += (models.LM_LSTM_CRF(5, 9, 9, 9), models.ViterbiLoss, datasets.Batch)
     import torch
 

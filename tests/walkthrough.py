@@ -13,6 +13,7 @@ import torch  # noqa: E402  (these are only found after the line above)
 from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps  # noqa: E402
 
 from inference import ViterbiDecoder  # noqa: E402
+from machinery.probabilities import decode_nbest  # noqa: E402
 from models import ViterbiLoss  # noqa: E402
 from utils import create_input_tensors  # noqa: E402
 
@@ -70,7 +71,7 @@ def scoring():
     nll = loss(scores, targets.unsqueeze(0), lengths)
     marginals = loss.step_probabilities(scores, alpha, before, lengths).sum(2)[0, 0]
     ranked = marginals.argsort(descending=True)[: len(INNER)].tolist()
-    paths, path_scores = ViterbiDecoder(maps()[2]).decode_nbest(scores, lengths, 2)
+    paths, path_scores = decode_nbest(ViterbiDecoder(maps()[2]), scores, lengths, 2)
     assert [TAG_NAMES[tag] for tag in paths[0, 0]] == TAGS
     assert [TAG_NAMES[tag] for tag in paths[0, 1]] == ["B-LOC", "O", "O"]
 
