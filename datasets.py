@@ -5,7 +5,6 @@ like length together, and `collate` pads them to the longest of their batch. So 
 on pads, and memory grows with the text, not with sentences x longest sentence.
 """
 
-import itertools
 from typing import NamedTuple
 
 import torch
@@ -14,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from machinery.processes import processes, rank
 from utils import create_input_tensors
+
+usual_length = 1000  # characters of a sentence; of longer ones, fewer make a batch in order
 
 
 class Batch(NamedTuple):
@@ -105,7 +106,9 @@ class LengthBatchSampler(Sampler):
 
     :param lengths: (sentences) tensor, by which sentences are alike
     :param batch_size: sentences in a batch; the last may be smaller
-    :param shuffle: False gives all sentences sorted by length, the same in every epoch
+    :param shuffle: False gives all sentences sorted by length, the same in every epoch. Batches of
+        long sentences then have fewer: at most batch_size x usual_length characters with pads, or
+        one sentence. That bounds the memory, whatever the text
     :param pool_batches: a pool's size, in batches: with 10, a seventh more is computed than without
         pads; with 100, hardly any more, but batches so alike took longer to learn from
     :param share: (number of this process, number of processes). Shuffled batches are trained on:
@@ -122,22 +125,35 @@ class LengthBatchSampler(Sampler):
         self.pool_batches = pool_batches
         self.rank, self.processes = share
         self.epoch = 0
+        self.in_order = None if shuffle else list(self.by_length())[self.rank :: self.processes]
 
     def set_epoch(self, epoch):
         """Choose the order that the next iteration gives."""
         self.epoch = epoch
 
     def __len__(self):
-        batches = -(-len(self.lengths) // self.batch_size)
-        return batches if self.shuffle else len(range(self.rank, batches, self.processes))
+        if not self.shuffle:
+            return len(self.in_order)
+        return -(-len(self.lengths) // self.batch_size)
 
     def __iter__(self):
         if self.shuffle:
             yield from (batch[self.rank :: self.processes] for batch in self.shuffled())
         else:
-            order = self.lengths.argsort(stable=True)
-            batches = (batch.tolist() for batch in order.split(self.batch_size))
-            yield from itertools.islice(batches, self.rank, None, self.processes)
+            yield from self.in_order
+
+    def by_length(self):
+        """Iterator over the batches of all sentences in order of length, each a list."""
+        batch, lengths = [], self.lengths.tolist()
+        for sentence in self.lengths.argsort(stable=True).tolist():
+            characters = lengths[sentence] * (len(batch) + 1)  # with pads
+            full = len(batch) == self.batch_size or characters > self.batch_size * usual_length
+            if batch and full:
+                yield batch
+                batch = []
+            batch.append(sentence)
+        if batch:
+            yield batch
 
     def shuffled(self):
         """Iterator over the batches of all processes together, each a list of sentences."""

@@ -27,7 +27,7 @@ from torch import nn
 from tqdm import tqdm
 
 from datasets import WCDataset, data_loader
-from inference import ViterbiDecoder, predict, restore_model
+from inference import ViterbiDecoder, predict, restore_model, score_file
 from machinery import report, runs
 from machinery.average import WeightAverage
 from machinery.checkpoints import HISTORY
@@ -430,12 +430,7 @@ def finish(model, state, constants, val_set, test_set, decoder):
     result = None
     for path, dataset in ((constants.val_file, val_set), (constants.test_file, test_set)):
         if dataset is not None:
-            batch_size = constants.eval_batch_size
-            predicted, _ = predict(
-                model, dataset, batch_size, decoder, description=path, shared=True
-            )
-            result = scores(dataset.tags, predicted)
-            report.print_scores(path, result)
+            result, _ = score_file(model, path, dataset, constants.eval_batch_size, decoder)
     report.print_command(used)
     return result
 

@@ -16,8 +16,9 @@ import sys
 
 import torch
 
+from machinery.columns import column_sentences
 from machinery.errors import END, PAD, START, UNK, InputError
-from machinery.text import column_sentences, decoded_lines, open_with_bar
+from machinery.text import decoded_lines, open_with_bar
 from machinery.vectors import parse_numbers, report_coverage, vector_lines
 
 # ------------------------------------------------------------------------------------------------

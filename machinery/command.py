@@ -1,116 +1,198 @@
-"""The command line of inference.py: tables and columns."""
+"""The command line of inference.py: its arguments, tables and columns.
 
+Sentences on the command line, and those typed at a terminal, are printed as tables, for reading:
+a word in every line, its tag and, at its first word, each entity.
+
+    Dunston  B-PER  PER: Dunston
+    checks   O
+    in       O
+
+Sentences from stdin, one in every line, that go to a file or another program are written as
+columns, which read_words_tags reads:
+
+    word tag                                        a blank line after each sentence
+    word tag probability                            --confidence
+    word tag probability tag probability ...        --nbest: two columns for every sequence of tags,
+                                                    its probability on each of its words
+
+--conll reads such columns, from a file or, if it is called -, from stdin. It writes all its lines
+again as they were, but that words get what follows `word` above as additional columns.
+"""
+
+import argparse
+import functools
+import os
 import sys
+import time
 
-from machinery.errors import InputError, visible
-from machinery.spans import spans
-
-
-def show(words, tags, tags_are_spans, probabilities=None):
-    """Print a tagged sentence: word, tag, the tag's probability if given and, beside its first
-    word, each entity."""
-    words, tags = list(map(visible, words)), list(map(visible, tags))
-    entities = {}
-    if tags_are_spans:
-        for kind, begin, end in spans(tags):
-            entities[begin] = f"{kind}: {' '.join(words[begin:end])}"
-    word_width = max(map(len, words), default=0)
-    tag_width = max(map(len, tags), default=0)
-    for i, (word, tag) in enumerate(zip(words, tags, strict=True)):
-        sure = f"  {probabilities[i]:.3f}" if probabilities else ""
-        print(f"{word:{word_width}}  {tag:{tag_width}}{sure}  {entities.get(i, '')}".rstrip())
-    print(flush=True)
+from machinery.columns import column_sentences, extended, filler
+from machinery.errors import END, START, InputError, visible
+from machinery.report import aligned
+from machinery.spans import are_spans, spans
+from machinery.text import decoded_lines, open_with_bar, split_at_blanks, split_words, windows
 
 
-def show_nbest(words, paths):
-    """Print a sentence with several tag sequences side by side, their probabilities above."""
-    words = list(map(visible, words))
-    word_width = max(map(len, words), default=0)
-    columns = [[f"{probability:.3f}", *map(visible, tags)] for tags, probability in paths]
-    widths = [max(map(len, column)) for column in columns]
-    for row in zip(["", *words], *columns, strict=True):
-        cells = (f"{cell:{width}}" for cell, width in zip(row, (word_width, *widths), strict=True))
-        print("  ".join(cells).rstrip())
-    print(flush=True)
+def read_arguments(checkpoint):
+    """What the command line says.
+
+    :param checkpoint: path of the one that is used if no other is named
+    :raises InputError: options contradict each other, or there is no checkpoint
+    """
+    parser = argparse.ArgumentParser(description="Tag sentences with a trained model.")
+    add = parser.add_argument
+    add("sentence", nargs="*", help="sentences; without any, stdin, one in every line")
+    add("--checkpoint", default=checkpoint, metavar="PATH", help="%(default)s")
+    form, output = parser.add_mutually_exclusive_group(), parser.add_mutually_exclusive_group()
+    file = dict(metavar="FILE")
+    form.add_argument("--tokenized", action="store_true", help="spaces separate the words already")
+    form.add_argument("--conll", **file, help="add columns to a file of words; -: stdin")
+    form.add_argument("--evaluate", **file, help="score the model on a file of words and tags")
+    output.add_argument("--confidence", action="store_true", help="how probable each tag is")
+    output.add_argument("--nbest", type=int, metavar="K", help="the K best sequences of tags")
+    add("--errors", **file, help="with --evaluate: where to write the sentences with mistakes")
+    for name in ("--word-column", "--tag-column"):
+        add(name, type=int, metavar="C", help="of such a file; without it, as in training")
+    arguments = parser.parse_args()
+    check_arguments(arguments)
+    return arguments
 
 
-def show_all(tagger, sentences, confidence=False, nbest=None):
-    """Tag sentences and print them as tables."""
-    if nbest is not None:
-        for words, paths in zip(sentences, tagger.nbest(sentences, nbest), strict=True):
-            show_nbest(words, paths)
-    elif confidence:
-        for words, pairs in zip(sentences, tagger.tag_with_confidence(sentences), strict=True):
-            tags, probabilities = zip(*pairs, strict=True) if pairs else ((), ())
-            show(words, tags, tagger.tags_are_spans, probabilities)
+def check_arguments(given):
+    """:raises InputError: options contradict each other, or there is no checkpoint"""
+    if given.word_column is not None and given.conll is None and given.evaluate is None:
+        raise InputError("--word-column: expected --conll or --evaluate with it, found neither")
+    if given.evaluate is None and (given.tag_column is not None or given.errors is not None):
+        raise InputError("--tag-column, --errors: expected --evaluate with them, found none")
+    if given.evaluate is not None and (given.confidence or given.nbest is not None):
+        raise InputError("--evaluate: expected neither --confidence nor --nbest, found one")
+    if given.sentence and (given.conll is not None or given.evaluate is not None):
+        file = "--conll" if given.evaluate is None else "--evaluate"
+        raise InputError(f"{file}: expected no sentences, found {given.sentence[0][:60]!r}")
+    read = [os.path.realpath(path) for path in (given.evaluate, given.checkpoint) if path]
+    if given.errors is not None and os.path.realpath(given.errors) in read:
+        raise InputError(f"--errors: expected a file that is not read, found {given.errors}")
+    if not os.path.exists(given.checkpoint):
+        raise InputError(
+            f"{given.checkpoint}: expected a trained model, found no such file; "
+            "train one with `python train.py`, or name another with --checkpoint"
+        )
+
+
+def new_columns(tagger, sentences, arguments, digits):
+    """Tag sentences.
+
+    :param digits: of a probability
+    :return: for each sentence a list of columns (head, cells) with a cell for each word. The head
+        is the probability of the column's tags with --nbest, else ""
+    """
+    if arguments.nbest is not None:
+        for paths in tagger.nbest(sentences, arguments.nbest):
+            yield [(f"{probability:.{digits}f}", tags) for tags, probability in paths]
+    elif arguments.confidence:
+        for pairs in tagger.tag_with_confidence(sentences):
+            probabilities = [f"{probability:.{digits}f}" for _, probability in pairs]
+            yield [("", [tag for tag, _ in pairs]), ("", probabilities)]
     else:
-        for words, tags in zip(sentences, tagger.tag(sentences), strict=True):
-            show(words, tags, tagger.tags_are_spans)
+        for tags in tagger.tag(sentences):
+            yield [("", tags)]
 
 
-def new_columns(tagger, sentences, confidence=False, nbest=None):
-    """Tag sentences; :return: list of lists of what each word gets, a tuple of strings"""
-    if nbest is not None:
-        return [
-            list(zip(*_nbest_columns(words, paths, nbest), strict=True))
-            for words, paths in zip(sentences, tagger.nbest(sentences, nbest), strict=True)
-        ]
-    if confidence:
-        return [
-            [(tag, f"{probability:.4f}") for tag, probability in pairs]
-            for pairs in tagger.tag_with_confidence(sentences)
-        ]
-    return [[(tag,) for tag in tags] for tags in tagger.tag(sentences)]
+def print_tables(tagger, sentences, arguments):
+    """Tag sentences and print each as a table, a blank line after it."""
+    tags_are_spans = are_spans(set(tagger.tag_names.values()) - {START, END})
+    found = new_columns(tagger, sentences, arguments, digits=3)
+    for words, columns in zip(sentences, found, strict=True):
+        if tags_are_spans and arguments.nbest is None:
+            columns.append(("", entities(words, columns[0][1])))
+        heads, columns = zip(*columns, strict=True)
+        rows = [["", *heads]] * any(heads) + list(zip(words, *columns, strict=True))
+        lines = aligned([list(map(visible, row)) for row in rows])
+        print("\n".join([*lines, ""]), flush=True)
 
 
-def _nbest_columns(words, paths, nbest):
-    """Two columns for every sequence of tags; `_` where a sentence has no more sequences."""
-    for tags, probability in paths:
-        yield tags
-        yield [f"{probability:.4f}"] * len(words)
-    for _ in range(nbest - len(paths)):
-        yield ["_"] * len(words)
-        yield [f"{0:.4f}"] * len(words)
+def entities(words, tags):
+    """A cell for each word: the entity that it begins, if it begins one."""
+    cells = [""] * len(words)
+    for kind, begin, end in spans(tags):
+        cells[begin] = f"{kind}: {' '.join(words[begin:end])}"
+    return cells
 
 
-def write_sentences(tagger, sentences, **options):
-    """Tag sentences and print them in columns that read_words_tags reads."""
-    separator = "\t" if any(" " in tag for tag in tagger.tag_names.values()) else " "
-    for words, columns in zip(sentences, new_columns(tagger, sentences, **options), strict=True):
-        rows = zip(words, columns, strict=True)
-        print("".join(separator.join((word, *more)) + "\n" for word, more in rows))
+def new_cells(tagger, sentences, arguments):
+    """Tag sentences; yield for each a list of what every word gets, a tuple of strings."""
+    found = new_columns(tagger, sentences, arguments, digits=4)
+    for words, columns in zip(sentences, found, strict=True):
+        cells = [cells for _, cells in columns]
+        if arguments.nbest is not None:  # `_` where a sentence has no more sequences
+            columns += [("0.0000", ["_"] * len(words))] * (arguments.nbest - len(columns))
+            cells = [each for head, tags in columns for each in (tags, [head] * len(words))]
+        yield list(zip(*cells, strict=True))
+
+
+def write_sentences(tagger, sentences, arguments):
+    """Tag sentences and print them in columns."""
+    separator = "\t" if tag_with_space(tagger) else " "
+    for words, cells in zip(sentences, new_cells(tagger, sentences, arguments), strict=True):
+        for word, more in zip(words, cells, strict=True):
+            # After a blank, these are read as words: not as a document's beginning, nor as a BOM.
+            blank = " " * word.startswith(("-DOCSTART-", "\ufeff"))
+            sys.stdout.write(f"{blank}{separator.join((word, *more))}\n")
+        sys.stdout.write("\n")
     sys.stdout.flush()
 
 
-def write_rows(tagger, sentences, word_column, **options):
-    """Tag the sentences of a column file and print all their lines, words with columns more.
+def write_rows(tagger, sentences, arguments, word_column):
+    """Tag the sentences of a column file and print all their lines, with more columns.
 
-    :param sentences: list of sentences as column_sentences gives them
+    :param sentences: list of sentences as column_sentences gives them, of whole lines
     """
-    words = [[columns[word_column] for _, columns in rows if columns] for rows in sentences]
-    count = 2 * options["nbest"] if options["nbest"] else 1 + options["confidence"]
-    spaced = [tag for tag in tagger.tag_names.values() if " " in tag]
-    for rows, found in zip(sentences, new_columns(tagger, words, **options), strict=True):
-        found = iter(found)
-        for line, columns in rows:
-            separator = "\t" if "\t" in line else " "
-            if columns and separator == " " and spaced:
-                raise InputError(
-                    f"--conll: expected columns separated by tabs, since tags such as "
-                    f"{spaced[0]!r} hold spaces, found {line[:60]!r}"
-                )
-            more = next(found) if columns else [filler(line, separator)] * count
-            print(separator.join((line, *more)) if more[0] else line)
+    words = [[fields[word_column] for _, fields in rows if fields] for rows in sentences]
+    spaced = tag_with_space(tagger)
+    count = 2 * arguments.nbest if arguments.nbest else 1 + arguments.confidence
+    for rows, cells in zip(sentences, new_cells(tagger, words, arguments), strict=True):
+        cells = iter(cells)
+        for line, fields in rows:
+            added = next(cells) if fields else filler(line, count)
+            sys.stdout.write(extended(line, fields, added, spaced) if added else line)
     sys.stdout.flush()
 
 
-def filler(line, separator):
-    """What stands in the new columns of a line that is no word; "" if it shall have none.
+def tag_with_space(tagger):
+    """A tag that holds a space, so that only tabs can separate columns; None if there is none."""
+    return next((tag for tag in tagger.tag_names.values() if " " in tag), None)
 
-    With as many columns in every line that has any, other programs can read the file: conlleval
-    refuses it otherwise. It counts -DOCSTART- as a word, here with the right tag.
+
+def tag_input(tagger, arguments, window):
+    """Tag what the command line, a file or stdin gives.
+
+    Files and stdin are read and tagged a window of sentences after the other; a bar shows how far.
+
+    :param window: how many sentences
     """
-    if not line.strip(" \t") or line.startswith("#"):
-        return ""
-    *first, last = line.split(separator)
-    return "_" if not line.startswith("-DOCSTART-") else last if first else ""
+    split = split_at_blanks if arguments.tokenized else split_words
+    if arguments.sentence:
+        print_tables(tagger, list(map(split, arguments.sentence)), arguments)
+        return
+    from_stdin = arguments.conll in (None, "-")
+    if from_stdin and sys.stdin is None:
+        raise InputError("stdin: expected sentences, found it closed")
+    name, source = ("stdin", sys.stdin.fileno()) if from_stdin else [arguments.conll] * 2
+    # Who types wants to see each answer.
+    window = 1 if from_stdin and sys.stdin.isatty() else window
+    to_terminal = sys.stdout.isatty()
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
+        lines = decoded_lines(file, name, bar, whole=arguments.conll is not None)
+        if arguments.conll is not None:
+            column = arguments.word_column
+            column = tagger.word_column if column is None else column
+            sentences = column_sentences(lines, name, column)
+            write = functools.partial(write_rows, word_column=column)
+        else:
+            sentences = (split(line) for _, line in lines)
+            write = print_tables if to_terminal else write_sentences
+        begin, done = time.perf_counter(), 0
+        for some in windows(sentences, window):
+            write(tagger, some, arguments)
+            done += len(some)
+            bar.set_postfix_str(f"{done / (time.perf_counter() - begin):,.0f} sentences/s")

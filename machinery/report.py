@@ -115,3 +115,12 @@ def how_to_resume(path, begin):
         return "Stopped before an epoch had ended: no checkpoint was written"
     epoch = load_checkpoint(path)["epoch"]
     return f'Stopped; to go on after epoch {epoch}, set checkpoint = "{path}"'
+
+
+def aligned(rows):
+    """Lines of text, the columns of the rows aligned.
+
+    :param rows: list of lists of strings, of the same length
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -1,7 +1,6 @@
-"""Files of text, line by line: with a bar, as columns, as raw sentences."""
+"""Text: lines with a bar, streams cut into windows, sentences split into words."""
 
 import contextlib
-import itertools
 import os
 import re
 import stat
@@ -31,12 +30,13 @@ def open_with_bar(file, name, hidden=False):
             yield opened, bar
 
 
-def decoded_lines(file, name, bar=None):
-    """Yield (line number, line without its end) of UTF-8 text, without its byte order mark.
+def decoded_lines(file, name, bar=None, whole=False):
+    """Yield (line number, line) of UTF-8 text, without a byte order mark and the ends of lines.
 
     :param file: opened in binary mode
     :param name: what errors call the file
     :param bar: a progress bar in bytes, moved every thousand lines
+    :param whole: keep the byte order mark and the ends of lines
     :raises InputError: a line is not UTF-8
     """
     read = 0  # bytes
@@ -44,98 +44,41 @@ def decoded_lines(file, name, bar=None):
     # tokens, and could not say which line is not UTF-8.
     for number, raw in enumerate(file, 1):
         try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            line = raw.decode()
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{name}, line {number}: expected UTF-8 text, found the byte "
                 f"0x{raw[error.start]:02x} at position {error.start + 1}"
             ) from None
-        yield number, line.rstrip("\r\n")
+        yield number, line if whole else without_end(number, line)
         read += len(raw)
         if bar is not None and number % 1000 == 0:
             bar.update(read - bar.n)
 
 
-def _detect_conllu(lines):
-    """Whether lines are CoNLL-U: ten tab-separated columns, the first of them a token number, a
-    range or an empty node; or more, where `inference.py --conll` has added its own.
-
-    :param lines: iterator over (number, line)
-    :return: bool, and an iterator over the same lines, those looked at included
-    """
-    head, conllu = [], False
-    for number, line in lines:
-        head.append((number, line))
-        if line.strip(" \t") and not line.startswith("#"):
-            conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,}$", line) is not None
-            break
-    return conllu, itertools.chain(head, lines)
+def without_end(number, line):
+    """A line without its end and, if it is the first, without a BOM."""
+    line = line.rstrip("\r\n")
+    return line.removeprefix("\ufeff") if number == 1 else line
 
 
-def column_sentences(lines, name, word_column, tag_column=None):
-    """Yield sentence after sentence as a list of (line, columns), one for every line.
-
-    Lines that are no words have no columns: the one that ends the sentence, blank or -DOCSTART-,
-    and, in CoNLL-U, comments, multiword ranges (3-4) and empty nodes (5.1). A sentence may be
-    without words. No line is left out.
-
-    :param lines: iterator over (number, line)
-    :param name: what errors call the file
-    :param word_column, tag_column: columns that there must be
-    :raises InputError: a line has not these columns, or more or fewer than the lines before
-    """
-    conllu, lines = _detect_conllu(lines)
-    if conllu and word_column == 0:
-        tag_columns = " (and tag_column = 3 for UPOS or 4 for XPOS)" * (tag_column is not None)
-        raise InputError(
-            f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
-            f"{tag_columns}, found word_column = 0"
-        )
-    rows, width = [], None
-    for number, line in lines:
-        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-            rows.append((line, ()))
-            yield rows
-            rows = []
-            continue
-        line, columns = _split_columns(line, conllu)
-        if columns and len(columns) != width:
-            if width is None:
-                _check_columns(f"{name}, line {number}", columns, word_column, tag_column)
-            else:
-                raise InputError(
-                    f"{name}, line {number}: expected {width} columns as in the lines before, "
-                    f"found {len(columns)}: {' '.join(columns)[:60]!r}"
-                )
-            width = len(columns)
-        rows.append((line, columns))
-    if rows:
-        yield rows
+def windows(sentences, size, words=100_000):
+    """Cut a stream of sentences into lists of up to `size`; a list ends early once it has as many
+    words as `words`, since sentences may be very long."""
+    some, count = [], 0
+    for sentence in sentences:
+        some.append(sentence)
+        count += len(sentence)
+        if len(some) == size or count >= words:
+            yield some
+            some, count = [], 0
+    if some:
+        yield some
 
 
-def _split_columns(line, conllu):
-    """A line without the blanks around it, unless they are CoNLL-U's; its columns, if it is a
-    word."""
-    if not conllu:
-        # Tabs if there are any, so that words may hold spaces; else runs of spaces.
-        line = line.strip(" \t")
-        columns = line.split("\t" if "\t" in line else " ")
-        return line, [column for column in columns if column] if "" in columns else columns
-    if line.startswith("#") or re.match(r"\d+[-.]\d+\t", line):
-        return line, ()
-    return line, line.split("\t")
-
-
-def _check_columns(where, columns, word_column, tag_column):
-    """:raises InputError: there is no such column, or both are one"""
-    width, wanted = len(columns), [c for c in (word_column, tag_column) if c is not None]
-    if len({c % width for c in wanted if -width <= c < width}) < len(wanted):
-        tag = f" and its tag in column {tag_column}" * (tag_column is not None)
-        raise InputError(
-            f"{where}: expected a word in column {word_column}{tag}, found {width} columns: "
-            f"{' '.join(columns)[:60]!r}"
-        )
-
+# ------------------------------------------------------------------------------------------------
+# Raw sentences
+# ------------------------------------------------------------------------------------------------
 
 # Anything but space and punctuation: signs that combine with a letter belong to it, in whatever
 # alphabet; \w would split the word at them.
@@ -170,3 +113,9 @@ def split_words(sentence):
     ['Dr.', 'Li', "'s", 'guests', 'did', "n't", 'check', 'in', '(', 'at', '3:30', ')', '.']
     """
     return WORD.findall(sentence)
+
+
+def split_at_blanks(sentence):
+    """Split a sentence at spaces and tabs alone, as columns are: any other character, such as a
+    no-break space, belongs to a word."""
+    return [word for word in sentence.replace("\t", " ").split(" ") if word]

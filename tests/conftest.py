@@ -1,5 +1,6 @@
 """What the tests share: the slow mark, a tiny corpus and model, real data if there is any."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -14,7 +15,8 @@ import torch
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import train  # noqa: E402  (only found after the line above)
+import inference  # noqa: E402  (only found after the line above)
+import train  # noqa: E402
 from machinery.checkpoints import load_checkpoint  # noqa: E402
 from machinery.errors import run_script  # noqa: E402
 
@@ -158,6 +160,29 @@ def as_command(capsys):
         except SystemExit as end:
             status = end.code
         return status, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def run_inference(monkeypatch, capsys, tmp_path):
+    """Runs inference.py in this process; :return: status, lines on stderr, what it printed"""
+
+    def run(*arguments, stdin=None):
+        monkeypatch.setattr(sys, "argv", ["inference.py", *map(str, arguments)])
+        capsys.readouterr()
+        with contextlib.ExitStack() as stack:
+            if stdin is not None:
+                (tmp_path / "stdin").write_bytes(stdin)
+                stdin = stack.enter_context(open(tmp_path / "stdin"))
+                stack.enter_context(monkeypatch.context()).setattr(sys, "stdin", stdin)
+            status = 0
+            try:
+                run_script(inference.main)
+            except SystemExit as end:
+                status = end.code
+        output, errors = capsys.readouterr()
+        return status, errors.splitlines(), output
 
     return run
 

@@ -1,5 +1,6 @@
 """Tagging in bulk: columns in and out, streams, long sentences, other processes."""
 
+import functools
 import multiprocessing
 import os
 import pickle
@@ -12,12 +13,16 @@ import types
 
 import pytest
 
+import datasets
 import inference
 from inference import Tagger
+from machinery import command as command_line
 from machinery.checkpoints import load_checkpoint, save_checkpoint
+from machinery.columns import column_sentences
 from machinery.command import write_sentences
+from machinery.errors import END, START
 from machinery.spans import scores
-from machinery.text import column_sentences, decoded_lines
+from machinery.text import decoded_lines, split_at_blanks, windows
 from utils import read_words_tags
 
 
@@ -27,33 +32,17 @@ def tagger(tiny_checkpoint):
 
 
 @pytest.fixture
-def main(monkeypatch, capsys, as_command, tiny_checkpoint):
-    """Runs inference.main; :return: exit status, lines of stderr, what it printed"""
-
-    def run(*arguments):
-        argv = ["inference.py", "--checkpoint", str(tiny_checkpoint), *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", argv)
-        printed = []
-
-        def main():
-            inference.main()
-            printed.append(capsys.readouterr().out)
-
-        return *as_command(main), *printed
-
-    return run
+def main(run_inference, tiny_checkpoint):
+    """Runs inference.py with the tiny checkpoint; :return: status, lines on stderr, output"""
+    return functools.partial(run_inference, "--checkpoint", tiny_checkpoint)
 
 
 @pytest.fixture
-def command(main, monkeypatch, tmp_path):
-    """Runs inference.main on a text from stdin; :return: what it printed"""
+def command(main):
+    """Runs inference.py on a text from stdin, where nothing is wrong; :return: what it printed"""
 
     def run(text, *arguments):
-        path = tmp_path / "stdin"
-        path.write_bytes(text.encode())
-        with open(path) as file, monkeypatch.context() as patch:
-            patch.setattr(sys, "stdin", file)
-            status, errors, output = main(*arguments)
+        status, errors, output = main(*arguments, stdin=text.encode())
         assert status == 0 and errors == []
         return output.encode()
 
@@ -67,12 +56,14 @@ TEXT = [
     "",
     "a\u2028b nul\0 escape\x1b[31m next\x9bline \ufeff # 1 ... \u05e9\u05dc\u05d5\u05dd",
     "1\t2\u00a03",
+    "-DOCSTART- \u3000 -DOCSTART-x",
+    "-DOCSTART-",
     "Paris",
 ]
 
 
 def test_redirected_output_is_read_again(command, tagger, tmp_path):
-    sentences = [line.split() for line in TEXT]
+    sentences = [split_at_blanks(line) for line in TEXT]
     expected = tagger.tag(sentences)
     path = tmp_path / "corpus.conll"
     path.write_bytes(command("\r\n".join(TEXT), "--tokenized"))
@@ -82,7 +73,7 @@ def test_redirected_output_is_read_again(command, tagger, tmp_path):
 
 
 def test_redirected_probabilities_are_columns(command, tagger, tmp_path):
-    sentences = [line.split() for line in TEXT if line]
+    sentences = [split_at_blanks(line) for line in TEXT if line]
     path = tmp_path / "corpus.conll"
     path.write_bytes(command("\n".join(TEXT), "--tokenized", "--confidence"))
     words, tags = read_words_tags(path, 0, 1)
@@ -93,7 +84,7 @@ def test_redirected_probabilities_are_columns(command, tagger, tmp_path):
 
 
 def test_redirected_sequences_are_columns(command, tagger, tmp_path):
-    sentences = [line.split() for line in TEXT if line]
+    sentences = [split_at_blanks(line) for line in TEXT if line]
     path = tmp_path / "corpus.conll"
     path.write_bytes(command("\n".join(TEXT), "--tokenized", "--nbest", "9"))
     paths = tagger.nbest(sentences, 9)
@@ -107,10 +98,19 @@ def test_redirected_sequences_are_columns(command, tagger, tmp_path):
             assert tags[n] == best and probabilities[n] == [f"{probability:.4f}"] * length
 
 
-def test_tags_with_spaces_are_parted_by_tabs(capsys, tagger, tmp_path):
-    spaced = pickle.loads(pickle.dumps(tagger))
-    spaced.tag_names = {index: f"{tag} x" for index, tag in tagger.tag_names.items()}
-    write_sentences(spaced, [["Paris", "is"], ["old"]])
+def with_spaces(tagger):
+    """The tagger, its tags renamed."""
+    word_map, char_map, tag_map = tagger.maps
+    tag_map = {tag if tag in (START, END) else f"{tag} x": i for tag, i in tag_map.items()}
+    tagger.maps = word_map, char_map, tag_map
+    tagger.tag_names = {index: tag for tag, index in tag_map.items()}
+    return tagger
+
+
+def test_tabs_separate_tags_with_spaces(capsys, tagger, tmp_path):
+    spaced = with_spaces(pickle.loads(pickle.dumps(tagger)))
+    options = types.SimpleNamespace(confidence=False, nbest=None)
+    write_sentences(spaced, [["Paris", "is"], ["old"]], options)
     path = tmp_path / "corpus.conll"
     path.write_text(capsys.readouterr().out)
     expected = [[f"{tag} x" for tag in tags] for tags in tagger.tag([["Paris", "is"], ["old"]])]
@@ -180,28 +180,54 @@ def test_a_column_is_added_to_every_line(main, tagger, tmp_path, layout):
     path.write_bytes(text.encode())
     status, errors, output = main("--conll", path, "--word-column", word_column)
     assert status == 0 and errors == []
-    tagged.write_text(output)
+    tagged.write_bytes(output.encode())
+    assert "".join(map(without_last_column, output.splitlines(keepends=True))) == text
 
-    lines = text.removeprefix("\ufeff").replace("\r", "").removesuffix("\n").split("\n")
-    found = output.removesuffix("\n").split("\n")
-    assert len(found) == len(lines)
-    for line, new in zip(lines, found, strict=True):
-        line = line.rstrip(" \t")
-        separator = "\t" if "\t" in line else " "
-        if not line or layout == "CoNLL-U" and line.startswith("#"):
-            assert new == line
-        else:
-            assert new.startswith(line + separator)
-    rows = [line for line in found if line and not (layout == "CoNLL-U" and line.startswith("#"))]
+    rows = [line.strip() for line in output.removeprefix("\ufeff").splitlines() if line.strip()]
+    if layout == "CoNLL-U":
+        rows = [line for line in rows if not line.startswith("#")]
     widths = {len(re.split("\t| +" if layout != "CoNLL-U" else "\t", row)) for row in rows}
     assert len(widths) == 1  # what conlleval asks for
 
     words, tags = read_words_tags(tagged, word_column, -1)
     assert tags == tagger.tag(words)
     if gold_column is not None:
-        gold_column -= gold_column < 0  # one column more stands behind it
+        gold_column -= gold_column < 0  # one column more follows it
         again = read_words_tags(tagged, word_column, gold_column)
         assert again == read_words_tags(path, *LAYOUTS[layout][1:])
+
+
+def without_last_column(line):
+    """A line that --conll wrote, as it was."""
+    if not line.strip() or line.startswith(("# sent_id", "# text")):
+        return line
+    return re.sub(r"[ \t][^ \t\r\n]+(?=[ \t]*\r*\n?$)", "", line)
+
+
+def test_random_files_come_back_with_a_column_more(main, tmp_path):
+    """Cutting it off gives the same bytes: BOM, blanks around words, ends of lines, all."""
+    generator, path = random.Random(1), tmp_path / "in"
+    blanks = ["", "", " ", "   ", "\t", " \t "]
+    for number in range(60):
+        separator = generator.choice([" ", "  ", "\t"])
+        lines = ["-DOCSTART- X O"] * (number % 2)
+        for _ in range(generator.randrange(12)):
+            words = ["Paris", "#", "\u00a0", "a\rb", "\u2028", "-DOCSTART-x", " -DOCSTART-"]
+            line = separator.join([generator.choice(words), "Y", "O"])
+            line = generator.choice([line, line, "-DOCSTART- X O", ""])
+            before = generator.choice(blanks) * (not line.startswith("-DOCSTART- "))
+            lines.append(before + line + generator.choice(blanks))
+        ends = [generator.choice(["\n", "\r\n", "\r\r\n"]) for _ in lines]
+        text = "\ufeff" * (number % 3 == 0) + "".join(map("".join, zip(lines, ends, strict=True)))
+        text = text.removesuffix("\n") if number % 5 == 0 else text
+        path.write_bytes(text.encode())
+        status, errors, output = main("--conll", path)
+        assert (status, errors) == (0, []), text
+        assert "".join(map(without_last_column, re.split("(?<=\n)", output))) == text
+        (tmp_path / "out").write_bytes(output.encode())
+        if "Y" in text:
+            again = read_words_tags(tmp_path / "out", 0, 2)
+            assert again == read_words_tags(path, 0, 2)
 
 
 def test_what_is_no_word_gets_its_column_too(main, tmp_path):
@@ -230,7 +256,7 @@ def test_tags_with_spaces_need_tabs(main, monkeypatch, tmp_path, tagger):
 
     def spaced(self, *arguments):
         init(self, *arguments)
-        self.tag_names = {index: f"{tag} x" for index, tag in self.tag_names.items()}
+        with_spaces(self)
 
     monkeypatch.setattr(Tagger, "__init__", spaced)
     path.write_text("Paris\tX\n")
@@ -243,19 +269,23 @@ def test_tags_with_spaces_need_tabs(main, monkeypatch, tmp_path, tagger):
 def test_a_file_is_read_in_windows_and_stdin_may_be_closed(main, monkeypatch, tmp_path):
     """Even from a terminal, where typed sentences are tagged one by one."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "stdin").write_text("Paris\n\nis\n\nold\n")
-    sizes, windows = [], inference.windows
+    (tmp_path / "file").write_text("Paris\n\nis\n\nold\n")
+    sizes, windows = [], command_line.windows
 
     def noted(sentences, size):
-        sizes.append(size)
-        return windows(sentences, size)
+        for some in windows(sentences, size):
+            sizes.append(len(some))
+            yield some
 
-    monkeypatch.setattr(inference, "windows", noted)
-    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
-    assert main("--conll", "stdin")[2].startswith("Paris ")
-    assert set(sizes) == {inference.window}
+    monkeypatch.setattr(command_line, "windows", noted)
+    with open("file") as typed, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True, fileno=typed.fileno))
+        assert main("--conll", "file")[2].startswith("Paris ")
+        assert sizes == [3]
+        assert main()[2].startswith("Paris ")
+    assert sizes == [3] + [1] * 5
     monkeypatch.setattr(sys, "stdin", None)
-    assert main("--conll", "stdin")[2].startswith("Paris ")
+    assert main("--conll", "file")[2].startswith("Paris ")
     for arguments in ((), ("--conll", "-")):
         assert main(*arguments)[1] == ["Error: stdin: expected sentences, found it closed"]
 
@@ -290,35 +320,37 @@ def test_the_column_of_training_is_in_the_checkpoint(main, monkeypatch, tmp_path
         ("a O\nb\n", (), "Error: {}, line 2: expected 2 columns as in the lines before, found 1"),
         ("a\n", ("--word-column", 1), "Error: {}, line 1: expected a word in column 1, found 1"),
         (CONLLU, (), "Error: {}: is CoNLL-U, whose column 0 .* word_column = 1, found word_column"),
-        ("a O\n", ("b",), "Error: --conll: expected no sentences, found 'b'"),
-        (None, (), "Error: {}: No such file or directory"),
+        (
+            "a X O\nb\tO O\n",
+            (),
+            "Error: {}, line 2: expected columns separated by spaces as in the lines before, found "
+            "a tab: 'b\\tO O'",
+        ),
+        (
+            "a\tO\nb O\n",
+            (),
+            "Error: {}, line 2: expected 2 columns separated by tabs as in the lines before",
+        ),
     ],
 )
 def test_wrong_columns_are_one_line(main, tmp_path, text, arguments, message):
     path = tmp_path / "in"
     if text is not None:
         path.write_text(text)
-    status, errors = main("--conll", path, *arguments)
+    status, errors, _ = main("--conll", path, *arguments)
     assert status == 1 and len(errors) == 1
     start, *rest = message.format(path).split(" .* ")
     assert errors[0].startswith(start) and all(part in errors[0] for part in rest)
 
 
-def test_a_word_column_needs_a_file(main):
-    assert main("--word-column", "1") == (
-        1,
-        ["Error: --word-column: expected --conll and a file beside it, found none"],
-    )
-
-
 def test_no_line_is_left_out():
     text = "\n \n# a\nb O\n-DOCSTART-\n\nc O\n\n\n"
-    rows = list(column_sentences(decoded_lines([text.encode()], "x"), "x", 0))
-    assert len(rows) == 1  # one element is one line: what follows is about real files
-    lines = decoded_lines((line.encode() for line in text.splitlines(keepends=True)), "x")
-    found = [row for rows in column_sentences(lines, "x", 0) for row in rows]
-    assert [line for line, _ in found] == text.split("\n")[:-1]
-    assert [columns for _, columns in found if columns] == [["#", "a"], ["b", "O"], ["c", "O"]]
+    for whole in (False, True):
+        raw = text.encode().splitlines(keepends=True)
+        lines = decoded_lines(raw, "x", whole)
+        found = [row for rows in column_sentences(lines, "x", 0) for row in rows]
+        assert [line for line, _ in found] == text.splitlines(keepends=whole)
+        assert [columns for _, columns in found if columns] == [["#", "a"], ["b", "O"], ["c", "O"]]
 
 
 # Streams -----------------------------------------------------------------------------------------
@@ -326,7 +358,7 @@ def test_no_line_is_left_out():
 
 def test_a_stream_is_read_no_further_than_a_window(tagger, monkeypatch):
     monkeypatch.setattr(inference, "window", 5)
-    monkeypatch.setattr(inference, "window_words", 30)
+    monkeypatch.setattr(inference, "windows", functools.partial(windows, words=30))
     read = []
 
     def sentences():
@@ -362,7 +394,7 @@ def test_long_sentences_share_smaller_batches(tagger, monkeypatch):
     assert len(batches) > 80 // 32 + 1
     assert max(n for n, _ in batches) > 16
     for n, characters in batches:
-        assert n == 1 or n * characters <= inference.batch_size * inference.usual_length + n
+        assert n == 1 or n * characters <= inference.batch_size * datasets.usual_length
     for position in (0, 7, 33, 80):
         assert tagger.tag([sentences[position]]) == [together[position]]
 

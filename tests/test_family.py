@@ -14,6 +14,7 @@ from datasets import WCDataset, collate
 from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
+from machinery.probabilities import decode_nbest
 from models import CRF, LM_LSTM_CRF, SelfAttention, ViterbiLoss
 from utils import create_maps
 
@@ -342,7 +343,7 @@ def random_scores(words_tags, lengths, seed=0):
 def test_nbest_and_their_probabilities_by_enumeration():
     tag_map = tag_map_of(3)
     scores, lengths = random_scores(3, [4, 1, 3, 2])
-    paths, path_scores = ViterbiDecoder(tag_map).decode_nbest(scores, lengths, 11)
+    paths, path_scores = decode_nbest(ViterbiDecoder(tag_map), scores, lengths, 11)
     for n, length in enumerate(lengths.tolist()):
         expected = all_paths(scores[n], length, tag_map)
         ranking = sorted(expected, key=expected.get, reverse=True)[:11]
@@ -352,7 +353,7 @@ def test_nbest_and_their_probabilities_by_enumeration():
         )
         assert (path_scores[n, len(ranking) :] == float("-inf")).all()
     assert (
-        ViterbiDecoder(tag_map).decode_nbest(scores[:1, :1], torch.tensor([1]), 2)[0].numel() == 0
+        decode_nbest(ViterbiDecoder(tag_map), scores[:1, :1], torch.tensor([1]), 2)[0].numel() == 0
     )
 
 
@@ -361,13 +362,13 @@ def test_nbest_of_long_sentences(tagger):
     words = 1000 * ["Paris", "zzz"]
     ((best, first), (_, second)) = tagger.nbest([words], 2)[0]
     assert best == tagger.tag([words])[0] and first == second == 0
-    with pytest.raises(InputError, match="nbest: expected a number from 1 on, found 0"):
+    with pytest.raises(InputError, match="nbest: expected a number from 1 to 1,000, found 0"):
         tagger.nbest([words], 0)
 
 
 def test_nbest_gives_the_worked_ranking(worked_viterbi):
     scores, tag_map, ranking = worked_viterbi
-    paths, found = ViterbiDecoder(tag_map).decode_nbest(scores, torch.tensor([4]), len(ranking))
+    paths, found = decode_nbest(ViterbiDecoder(tag_map), scores, torch.tensor([4]), len(ranking))
     assert [tuple(path) for path in paths[0].tolist()] == list(ranking)
     assert found[0].tolist() == pytest.approx(list(ranking.values()), abs=5e-5)
 

@@ -1,37 +1,46 @@
 """The tagger and its command line."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
+from conftest import TINY_CORPUS, tiny_constants
 
+import inference
 import train
 from inference import Tagger, ViterbiDecoder, predict
 from machinery import spans
 from machinery.checkpoints import load_checkpoint
-from machinery.text import split_words
+from machinery.text import split_at_blanks, split_words
 from utils import read_words_tags
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Path of a checkpoint that knows the tiny corpus; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
+    constants = tiny_constants(folder / "tiny.txt", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        constants |= dict(epochs=40, lr=0.1, dropout=0.0, patience=40)
+        for name, value in constants.items():
+            patch.setattr(train, name, value)
+        train.main()
+    return constants["best_file"]
+
+
 @pytest.fixture
-def trained(tiny_train, monkeypatch):
-    """Path of a checkpoint that knows the tiny corpus."""
-    for name, value in dict(epochs=40, lr=0.1, dropout=0.0, patience=40).items():
-        monkeypatch.setattr(tiny_train, name, value)
-    tiny_train.main()
-    return tiny_train.best_file
+def run(run_inference, trained):
+    """run_inference with that checkpoint, where nothing is wrong; :return: what is printed"""
 
+    def run(*arguments, stdin=None):
+        status, errors, output = run_inference("--checkpoint", trained, *arguments, stdin=stdin)
+        assert status == 0 and errors == []
+        return output
 
-def run(root, *arguments, stdin=None):
-    return subprocess.run(
-        [sys.executable, "inference.py", *arguments],
-        cwd=root,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+    return run
 
 
 def tagged(output):
@@ -39,11 +48,14 @@ def tagged(output):
     sentences = [[]]
     for line in output.split("\n")[:-1]:
         if line:
-            sentences[-1].append(tuple(line.split()[:2]))
+            sentences[-1].append(tuple(split_at_blanks(line)[:2]))
         else:
             sentences.append([])
     assert sentences.pop() == []  # the last one ends with a blank line, too
     return sentences
+
+
+# The tagger --------------------------------------------------------------------------------------
 
 
 def test_order_lengths_and_batches(trained, tiny_corpus):
@@ -69,10 +81,24 @@ def test_the_tagger_gives_the_tags_that_training_scored(trained, tiny_corpus):
     assert Tagger(trained).tag(data[0]) == predicted
 
 
-def test_sentence_on_the_command_line(root, trained):
-    result = run(root, "--checkpoint", trained, "Dunston checks in at the Majestic Hotel.")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == (
+def test_default_checkpoint_is_what_training_writes():
+    assert inference.checkpoint == train.best_file
+
+
+def test_a_tagger_that_knows_its_corpus(run, tiny_corpus):
+    words, tags = read_words_tags(tiny_corpus)
+    text = "".join(" ".join(sentence) + "\n" for sentence in words)
+    *known, empty, unknown = tagged(run("--tokenized", stdin=f"{text}\nParis’s  ☃.\n".encode()))
+    assert known == [list(zip(*pair, strict=True)) for pair in zip(words, tags, strict=True)]
+    assert empty == []
+    assert [word for word, _ in unknown] == ["Paris’s", "☃."]  # taken as it is
+
+
+# The command line --------------------------------------------------------------------------------
+
+
+def test_sentence_on_the_command_line(run):
+    assert run("Dunston checks in at the Majestic Hotel.", "") == (
         "Dunston   B-PER  PER: Dunston\n"
         "checks    O\n"
         "in        O\n"
@@ -81,14 +107,12 @@ def test_sentence_on_the_command_line(root, trained):
         "Majestic  B-LOC  LOC: Majestic Hotel\n"
         "Hotel     I-LOC\n"
         ".         O\n"
-        "\n"
+        "\n\n"
     )
 
 
-def test_confidence_on_the_command_line(root, trained):
-    result = run(root, "--checkpoint", trained, "--confidence", "Dunston checks in", "")
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+def test_confidence_on_the_command_line(run):
+    lines = run("--confidence", "Dunston checks in", "").splitlines()
     assert [line.split()[:2] for line in lines[:3]] == [
         ["Dunston", "B-PER"],
         ["checks", "O"],
@@ -98,52 +122,49 @@ def test_confidence_on_the_command_line(root, trained):
     assert lines[0].endswith("PER: Dunston") and lines[3:] == ["", ""]
 
 
-def test_nbest_on_the_command_line(root, trained):
-    result = run(root, "--checkpoint", trained, "--nbest", "3", "Dunston checks in", "")
-    assert result.returncode == 0, result.stderr
-    head, *rows = [line.split() for line in result.stdout.splitlines()]
+def test_nbest_on_the_command_line(run):
+    output = run("--nbest", "3", "Dunston checks in", "")
+    head, *rows = [line.split() for line in output.splitlines()]
     assert len(head) == 3 and sorted(map(float, head), reverse=True) == list(map(float, head))
     assert [row[:2] for row in rows[:3]] == [["Dunston", "B-PER"], ["checks", "O"], ["in", "O"]]
     assert all(len(row) == 4 for row in rows[:3])
-    # Of a sentence without words, there is one way to tag it.
+    # There is one way to tag a sentence without words.
     assert rows[3:] == [[], ["1.000"], []]
 
-    result = run(root, "--checkpoint", trained, "--nbest", "0", "Paris")
-    assert result.returncode == 1
-    assert result.stderr == "Error: --nbest: expected a number from 1 on, found 0\n"
 
-
-def test_sentences_on_stdin(root, trained, tiny_corpus):
-    words, tags = read_words_tags(tiny_corpus)
-    text = "".join(" ".join(sentence) + "\n" for sentence in words)
-    result = run(root, "--checkpoint", trained, "--tokenized", stdin=text + "\nParis’s  ☃.\n")
-    assert result.returncode == 0, result.stderr
-    *known, empty, unknown = tagged(result.stdout)
-    expected = [list(zip(*pair, strict=True)) for pair in zip(words, tags, strict=True)]
-    assert known == expected
-    assert empty == []
-    assert [word for word, _ in unknown] == ["Paris’s", "☃."]  # taken as it is
-
-
-def test_input_that_is_not_utf8_is_one_line_on_stderr(root, trained):
-    result = subprocess.run(
-        [sys.executable, "inference.py", "--checkpoint", trained],
-        cwd=root,
-        input=b"Paris\ncaf\xe9\n",
-        capture_output=True,
+@pytest.mark.parametrize("count", [0, -1, 1001, 10**9, 10**30])
+def test_nbest_has_limits(run_inference, tiny_checkpoint, count):
+    status, errors, output = run_inference(
+        "--checkpoint", tiny_checkpoint, f"--nbest={count}", "Paris"
     )
-    assert result.returncode == 1
-    assert result.stderr.decode().splitlines() == [
-        "Error: stdin, line 2: expected UTF-8 text, found the byte 0xe9 at position 4"
-    ]
+    assert (status, output) == (1, "")
+    assert errors == [f"Error: nbest: expected a number from 1 to 1,000, found {count:,}"]
 
 
-def test_nothing_to_tag(root, tiny_checkpoint):
-    result = run(root, "--checkpoint", str(tiny_checkpoint), stdin="")
-    assert result.returncode == 0 and result.stdout == ""
+def test_the_longest_nbest_list(tiny_checkpoint):
+    ((*most,),) = Tagger(tiny_checkpoint).nbest([["Paris"] * 10], 1000)
+    assert len({tuple(tags) for tags, _ in most}) == 1000
 
 
-def test_as_many_results_as_lines_whatever_they_hold(root, tiny_checkpoint):
+@pytest.mark.parametrize("tokenized", [[], ["--tokenized"]])
+def test_only_tokenized_sentences_keep_their_words(run_inference, tiny_checkpoint, tokenized):
+    output = run_inference("--checkpoint", tiny_checkpoint, *tokenized, "Don't!")[2]
+    assert [word for word, _ in tagged(output)[0]] == (
+        ["Don't!"] if tokenized else "Do n't !".split()
+    )
+
+
+def test_input_that_is_not_utf8_is_one_line_on_stderr(run_inference, tiny_checkpoint):
+    found = run_inference("--checkpoint", tiny_checkpoint, stdin=b"Paris\ncaf\xe9\n")
+    message = "Error: stdin, line 2: expected UTF-8 text, found the byte 0xe9 at position 4"
+    assert found == (1, [message], "")
+
+
+def test_nothing_to_tag(run):
+    assert run(stdin=b"") == ""
+
+
+def test_as_many_results_as_lines_whatever_they_hold(run):
     lines = [
         "",
         "   \t ",
@@ -158,24 +179,14 @@ def test_as_many_results_as_lines_whatever_they_hold(root, tiny_checkpoint):
         "the end",
     ]
     for end in ("\n", "\r\n"):
-        text = "\ufeff" + end.join(lines)  # the last line has no end
-        result = subprocess.run(
-            [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint), "--tokenized"],
-            cwd=root,
-            input=text.encode(),
-            capture_output=True,
-        )
-        assert result.returncode == 0, result.stderr
-        found = [[word for word, _ in sentence] for sentence in tagged(result.stdout.decode())]
-        expected = [line.split() for line in lines]
-        assert found == expected
+        text = f"\ufeff{end.join(lines)}"  # the last line has no end
+        output = run("--tokenized", stdin=text.encode())
+        found = [[word for word, _ in sentence] for sentence in tagged(output)]
+        assert found == [re.findall("[^ \t]+", line) for line in lines]
 
 
-def test_arguments_that_are_not_utf8(root, tiny_checkpoint):
-    command = [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint)]
-    result = subprocess.run([*command, b"caf\xe9 ."], cwd=root, capture_output=True)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.startswith(b"caf\\udce9  ")
+def test_arguments_that_are_not_utf8(run):
+    assert run("caf\udce9 .").startswith("caf\\udce9  ")
 
 
 def test_a_reader_that_goes_away(root, tiny_checkpoint):
@@ -204,9 +215,11 @@ def test_ctrl_c_is_quiet(as_command):
 
 
 PEAK_MEMORY = """if True:
-    import resource, runpy, sys
+    import resource, sys
+    import inference
+    from machinery.errors import run_script
     sys.argv = ["inference.py", "--checkpoint", sys.argv[1], "--tokenized"]
-    runpy.run_path("inference.py", run_name="__main__")
+    run_script(inference.main)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
 """
 
@@ -241,11 +254,42 @@ def test_memory_does_not_grow_with_the_lines(root, tiny_checkpoint, tmp_path, li
     assert peaks[1] < peaks[0] + 20
 
 
-def test_no_checkpoint_is_one_line_on_stderr(root, tmp_path):
-    result = run(root, "--checkpoint", str(tmp_path / "none.pt"), "Paris")
-    assert result.returncode == 1 and result.stdout == ""
-    assert "none.pt: expected a trained model" in result.stderr
-    assert "python train.py" in result.stderr and len(result.stderr.splitlines()) == 1
+def test_no_checkpoint_is_one_line_on_stderr(run_inference, tmp_path):
+    status, (error,), output = run_inference("--checkpoint", tmp_path / "none.pt", "Paris")
+    assert status == 1 and output == ""
+    assert "none.pt: expected a trained model" in error and "python train.py" in error
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("--word-column 1", "--word-column: expected --conll or --evaluate with it, found neither"),
+        ("--tag-column 1", "--tag-column, --errors: expected --evaluate with them, found none"),
+        ("--conll x --errors y", "--tag-column, --errors: expected --evaluate with them"),
+        ("--evaluate x --nbest 2", "--evaluate: expected neither --confidence nor --nbest"),
+        ("--evaluate x --confidence", "--evaluate: expected neither --confidence nor --nbest"),
+        ("--evaluate x a", "--evaluate: expected no sentences, found 'a'"),
+        ("--conll x a", "--conll: expected no sentences, found 'a'"),
+        ("--evaluate x --errors ./x", "--errors: expected a file that is not read, found ./x"),
+        ("--conll x", "x: No such file or directory"),
+        ("--evaluate x", "x: No such file or directory"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    run_inference, monkeypatch, tmp_path, tiny_checkpoint, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = arguments.split()
+    status, (error,), output = run_inference("--checkpoint", tiny_checkpoint, *arguments)
+    assert (status, output) == (1, "") and error.startswith(f"Error: {message}")
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def test_only_spaces_and_tabs_separate_words():
+    others = "\u00a0\u3000\u0085\u001c\u2028\r\v\f"
+    assert split_at_blanks(f" a{others}b \t c{others} ") == [f"a{others}b", f"c{others}"]
 
 
 @pytest.mark.parametrize(
@@ -288,14 +332,8 @@ def test_a_line_of_a_million_characters(text):
     assert "".join(split_words(line)) == line
 
 
-def test_default_checkpoint_is_what_training_writes():
-    import inference
-
-    assert inference.checkpoint == train.best_file
-
-
 def test_inference_gives_the_tags_that_training_scored_on_real_data(
-    root, real_data, tiny_train, monkeypatch
+    run_inference, real_data, tiny_train, monkeypatch
 ):
     folder = real_data / "ncbi_disease"
     words, tags = read_words_tags(folder / "test.txt")
@@ -306,11 +344,12 @@ def test_inference_gives_the_tags_that_training_scored_on_real_data(
     monkeypatch.setattr(tiny_train, "test_file", str(folder / "test.txt"))
     seen = []
     score = spans.scores
-    monkeypatch.setattr(tiny_train, "scores", lambda *a: seen.append(a) or score(*a))
+    monkeypatch.setattr(inference, "scores", lambda *a: seen.append(a) or score(*a))
     tiny_train.main()
     text = "".join(" ".join(sentence) + "\n" for sentence in words)
-    result = run(root, "--checkpoint", tiny_train.best_file, "--tokenized", stdin=text)
-    assert result.returncode == 0, result.stderr
+    arguments = "--checkpoint", tiny_train.best_file, "--tokenized"
+    status, errors, output = run_inference(*arguments, stdin=text.encode())
+    assert status == 0, errors
     gold, predicted = seen[-1]
     assert gold == tags
-    assert [[tag for _, tag in sentence] for sentence in tagged(result.stdout)] == predicted
+    assert [[tag for _, tag in sentence] for sentence in tagged(output)] == predicted
