@@ -1,8 +1,8 @@
 """From encoded sentences to padded batches: data set, batch and batch sampler.
 
 A WCDataset encodes a sentence when it is asked for, unpadded. The batch sampler puts sentences of
-like length together, and `collate` pads them to the longest of their batch. So little is computed
-on pads, and memory grows with the text, not with sentences x longest sentence.
+similar length together, and `collate` pads them to the longest of their batch. So little is
+computed on pads, and memory grows with the text, not with sentences x longest sentence.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     words: torch.Tensor  # (N, L) indices in word_map
     forward_chars: torch.Tensor  # (N, C) indices in char_map
     backward_chars: torch.Tensor  # (N, C) the same sentence, read from its end
-    forward_markers: torch.Tensor  # (N, L) positions in forward_chars behind each word
+    forward_markers: torch.Tensor  # (N, L) positions in forward_chars, after each word
     backward_markers: torch.Tensor  # (N, L) positions in backward_chars, in word order
     tags: torch.Tensor  # (N, L) indices into the unrolled m x m scores; -1: not known
     word_lengths: torch.Tensor  # (N)
@@ -55,22 +55,17 @@ class WCDataset(Dataset):
         return len(self.words)
 
     def __getitem__(self, i):
-        return create_input_tensors(
-            self.words[i],
-            None if self.tags is None else self.tags[i],
-            self.word_map,
-            self.char_map,
-            self.tag_map,
-            self.caseless,
-        )
+        tags = None if self.tags is None else self.tags[i]
+        maps = self.word_map, self.char_map, self.tag_map
+        return create_input_tensors(self.words[i], tags, *maps, self.caseless)
 
     def char_lengths(self):
         """(sentences) int64: the characters of each sentence, its spaces and <end> counted."""
         return torch.tensor([sum(map(len, words)) + len(words) + 1 for words in self.words])
 
 
-# What a process computes that has no share in a batch: a sentence without words, whose tags are
-# not known. It counts in no loss, and its gradient is 0.
+# What a process computes if it has no share in a batch: a sentence without words, with unknown
+# tags. It counts in no loss, and its gradient is 0.
 NO_SENTENCE = tuple(torch.tensor(values) for values in ([0], [0], [0], [0], [0], [-1], 1, 1))
 
 
@@ -90,10 +85,10 @@ def collate(sentences):
 
 
 class LengthBatchSampler(Sampler):
-    """Batches of sentences of like length, in a new random order every epoch.
+    """Batches of sentences of similar length, in a new random order every epoch.
 
     The sentences are shuffled and cut into pools; each pool is sorted by length and cut into
-    batches; the batches are shuffled. So which sentences meet in a batch stays random, while
+    batches; the batches are shuffled. So it stays random which sentences share a batch, while
     padding shrinks:
 
         in random order       sorted by length
@@ -104,17 +99,17 @@ class LengthBatchSampler(Sampler):
 
     The order is a function of (seed, epoch) alone: resuming needs no more than the epoch.
 
-    :param lengths: (sentences) tensor, by which sentences are alike
+    :param lengths: (sentences) tensor, the length of each sentence
     :param batch_size: sentences in a batch; the last may be smaller
     :param shuffle: False gives all sentences sorted by length, the same in every epoch. Batches of
         long sentences then have fewer: at most batch_size x usual_length characters with pads, or
         one sentence. That bounds the memory, whatever the text
-    :param pool_batches: a pool's size, in batches: with 10, a seventh more is computed than without
-        pads; with 100, hardly any more, but batches so alike took longer to learn from
-    :param share: (number of this process, number of processes). Shuffled batches are trained on:
-        all processes take a step together, each on its share of the batch, every other sentence
-        with two processes, so that shares are as long as one another. It may be empty. Batches
-        in order are scored, and nobody waits for another: each process takes every other batch
+    :param pool_batches: a pool's size, in batches: with 10, pads are a seventh of the work; with
+        100, hardly any, but such uniform batches took longer to learn from
+    :param share: (number of this process, number of processes). For training, with shuffled
+        batches, all processes take a step together: with two, each computes every other sentence
+        of the batch, so that their shares are equally long; a share may be empty. For scoring, in
+        order, no process waits for another, and each takes every other batch
     """
 
     def __init__(self, lengths, batch_size, shuffle, seed=0, pool_batches=10, share=(0, 1)):
@@ -167,7 +162,7 @@ class LengthBatchSampler(Sampler):
 
 
 def data_loader(dataset, batch_size, shuffle, seed=0, shared=False, device=None):
-    """A DataLoader of Batches; its `batch_sampler` tells which sentences stand in which batch.
+    """A DataLoader of Batches; its `batch_sampler` tells which sentences are in which batch.
 
     :param shared: give this process's share of them, where several train together
     :param device: where they will be copied to

@@ -110,10 +110,9 @@ class ViterbiDecoder:
             to_tag = scores[:, t].gather(2, tag.view(-1, 1, 1).expand(-1, scores.size(2), 1))
             tag = (best[t] + to_tag.squeeze(2)).argmax(1)  # of word t - 1
             found.append(tag)
-        if not found:
-            return [[] for _ in lengths]
-        found = torch.stack(found[::-1], dim=1).tolist()  # a GPU is waited for once, not per word
-        return [tags[: length - 1] for tags, length in zip(found, lengths.tolist(), strict=True)]
+        # All in one tensor, so that the CPU waits for a GPU once, not for every word.
+        rows = torch.stack([lengths, *found[::-1]], dim=1).tolist()
+        return [row[1 : row[0]] for row in rows]
 
 
 def step_penalty(tag_map, scheme):

@@ -347,7 +347,7 @@ def test_no_line_is_left_out():
     text = "\n \n# a\nb O\n-DOCSTART-\n\nc O\n\n\n"
     for whole in (False, True):
         raw = text.encode().splitlines(keepends=True)
-        lines = decoded_lines(raw, "x", whole)
+        lines = decoded_lines(raw, "x", whole=whole)
         found = [row for rows in column_sentences(lines, "x", 0) for row in rows]
         assert [line for line, _ in found] == text.splitlines(keepends=whole)
         assert [columns for _, columns in found if columns] == [["#", "a"], ["b", "O"], ["c", "O"]]

@@ -101,11 +101,10 @@ def test_training_and_evaluation_print_one_table(
     monkeypatch.setattr(tiny_train, "test_file", str(tiny_corpus))
     tiny_train.main()
     table = capsys.readouterr().out.split("The model of epoch")[1]
-    table = table.partition("\n")[2].removeprefix(table)
     output = evaluate(tiny_train.best_file, tiny_corpus)
     report, _, _ = output.partition("Mistakes: ")
     assert report.startswith(f"{tiny_corpus}: accuracy ") and "PER" in report
-    assert table.endswith(report)
+    assert report in table
 
 
 def test_errors_are_listed_the_least_sure_first(evaluate, tiny_checkpoint, tiny_corpus, tmp_path):

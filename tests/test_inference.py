@@ -74,7 +74,7 @@ def test_the_tagger_gives_the_tags_that_training_scored(trained, tiny_corpus):
     data = read_words_tags(tiny_corpus)
     predicted, _ = predict(
         train.restore_model(state),
-        train.encode(data, state),
+        train.encode("tiny", data, state),
         3,
         ViterbiDecoder(state["tag_map"], state["scheme"]),
     )
