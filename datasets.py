@@ -84,6 +84,11 @@ def collate(sentences):
     )
 
 
+# ------------------------------------------------------------------------------------------------
+# Second reading: which sentences share a batch
+# ------------------------------------------------------------------------------------------------
+
+
 class LengthBatchSampler(Sampler):
     """Batches of sentences of similar length, in a new random order every epoch.
 

@@ -47,11 +47,6 @@ def main():
         tag_input(tagger, arguments, window)
 
 
-# ------------------------------------------------------------------------------------------------
-# Decoding
-# ------------------------------------------------------------------------------------------------
-
-
 class ViterbiDecoder:
     """Finds the tag sequence with the highest score (Lample et al. 2016, eq. 2).
 
@@ -115,21 +110,6 @@ class ViterbiDecoder:
         return [row[1 : row[0]] for row in rows]
 
 
-def step_penalty(tag_map, scheme):
-    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
-    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
-    outer = {START: "O", END: "O"}
-    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
-    return torch.tensor(
-        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
-    )
-
-
-# ------------------------------------------------------------------------------------------------
-# Tagging and scoring a data set
-# ------------------------------------------------------------------------------------------------
-
-
 @torch.inference_mode()
 def scored_batches(model, dataset, batch_size, description=None, shared=False):
     """Score the sentences of a data set, those of like length together.
@@ -178,67 +158,6 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
     for position, path in (pair for found in shares for pair in found):
         predicted[position] = [tag_names[tag] for tag in path]
     return predicted, None if viterbi_loss is None else sum(losses) / max(sum(counts), 1)
-
-
-def score_file(model, path, dataset, batch_size, decoder):
-    """Print how well a model tags a file.
-
-    :param dataset: the WCDataset of the file; the others as in predict
-    :return: dict of scores, as `scores` gives them; list of the predicted tags
-    """
-    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
-    result = scores(dataset.tags, predicted)
-    print_scores(path, result)
-    return result, predicted
-
-
-def evaluate(tagger, arguments):
-    """Score a tagger on a file with gold tags, and say what goes wrong where."""
-    path, columns = arguments.evaluate, (arguments.word_column, arguments.tag_column)
-    of_training = tagger.word_column, tagger.tag_column
-    columns = (usual if c is None else c for c, usual in zip(columns, of_training, strict=True))
-    words, gold = read_words_tags(path, *columns)
-    if tagger.tag_scheme is not None:
-        gold = convert_scheme(gold, tagger.tag_scheme)
-    dataset = tagger.dataset(words, gold)
-    _, predicted = score_file(tagger.model, path, dataset, batch_size, tagger.decoder)
-    compared = compare_all(gold, predicted)
-    print_mistakes(compared)
-    if arguments.errors is not None:
-        write_errors(arguments.errors, path, tagger, words, gold, compared)
-
-
-# ------------------------------------------------------------------------------------------------
-# The tagger
-# ------------------------------------------------------------------------------------------------
-
-
-def restore_model(state, path="the checkpoint"):
-    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU.
-
-    :param path: what an error calls the checkpoint
-    :raises InputError: its parameters are not those of the model that its arguments describe
-    """
-    try:
-        with torch.device("meta"):  # takes no memory, whatever sizes a hostile file claims
-            expected = shapes(LM_LSTM_CRF(**state["model_arguments"]).state_dict())
-        found = shapes(state["model"])
-        for name in expected | found:
-            if expected.get(name) != found.get(name):
-                raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
-        model = LM_LSTM_CRF(**state["model_arguments"])
-        model.load_state_dict(state["model"])
-    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
-        reason = visible(str(error).partition("\n")[0][:200])
-        raise InputError(
-            f"{path}: holds no model of this version's LM_LSTM_CRF ({reason})"
-        ) from None
-    return model
-
-
-def shapes(parameters):
-    """{name: size of the parameter, as a tuple}"""
-    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 class Tagger:
@@ -333,6 +252,77 @@ class Tagger:
             for position, answer in zip(positions, answers, strict=True):
                 found[position] = answer
         return found
+
+
+# ------------------------------------------------------------------------------------------------
+# Second reading: rules of tag schemes, scoring a file, restoring a model
+# ------------------------------------------------------------------------------------------------
+
+
+def step_penalty(tag_map, scheme):
+    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
+    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
+    outer = {START: "O", END: "O"}
+    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
+    return torch.tensor(
+        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
+    )
+
+
+def score_file(model, path, dataset, batch_size, decoder):
+    """Print how well a model tags a file.
+
+    :param dataset: the WCDataset of the file; the others as in predict
+    :return: dict of scores, as `scores` gives them; list of the predicted tags
+    """
+    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
+    result = scores(dataset.tags, predicted)
+    print_scores(path, result)
+    return result, predicted
+
+
+def evaluate(tagger, arguments):
+    """Score a tagger on a file with gold tags, and say what goes wrong where."""
+    path, columns = arguments.evaluate, (arguments.word_column, arguments.tag_column)
+    of_training = tagger.word_column, tagger.tag_column
+    columns = (usual if c is None else c for c, usual in zip(columns, of_training, strict=True))
+    words, gold = read_words_tags(path, *columns)
+    if tagger.tag_scheme is not None:
+        gold = convert_scheme(gold, tagger.tag_scheme)
+    dataset = tagger.dataset(words, gold)
+    _, predicted = score_file(tagger.model, path, dataset, batch_size, tagger.decoder)
+    compared = compare_all(gold, predicted)
+    print_mistakes(compared)
+    if arguments.errors is not None:
+        write_errors(arguments.errors, path, tagger, words, gold, compared)
+
+
+def restore_model(state, path="the checkpoint"):
+    """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU.
+
+    :param path: what an error calls the checkpoint
+    :raises InputError: its parameters are not those of the model that its arguments describe
+    """
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes a hostile file claims
+            expected = shapes(LM_LSTM_CRF(**state["model_arguments"]).state_dict())
+        found = shapes(state["model"])
+        for name in expected | found:
+            if expected.get(name) != found.get(name):
+                raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
+        model = LM_LSTM_CRF(**state["model_arguments"])
+        model.load_state_dict(state["model"])
+    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        reason = visible(str(error).partition("\n")[0][:200])
+        raise InputError(
+            f"{path}: holds no model of this version's LM_LSTM_CRF ({reason})"
+        ) from None
+    return model
+
+
+def shapes(parameters):
+    """{name: size of the parameter, as a tuple}"""
+    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 if __name__ == "__main__":

@@ -196,36 +196,6 @@ def run(constants):
 # ------------------------------------------------------------------------------------------------
 
 
-def read_data(constants):
-    """(words, tags) of the training, the validation and the test data; None for files not given.
-
-    All are read before training, so that errors in the test file do not come up hours later.
-    """
-    train_files = constants.train_file
-    if constants.epochs == 0:
-        train_files = []
-    elif isinstance(train_files, str):
-        train_files = [train_files]
-    parts = [read(path, constants) for path in train_files]
-    train_data = tuple([s for part in parts for s in part[column]] for column in (0, 1))
-    others = (constants.val_file, constants.test_file)
-    return train_data, *(None if path is None else read(path, constants) for path in others)
-
-
-def read(path, constants):
-    """The words and tags of a file, and a line that says how many."""
-    words, tags = read_words_tags(path, constants.word_column, constants.tag_column)
-    found, wanted = detect_scheme(tags), constants.tag_scheme
-    if wanted is not None:
-        tags = convert_scheme(tags, wanted)
-    print(
-        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words"
-        f"{f', tags in {found}' * (found is not None)}"
-        f"{f', read as {wanted}' * (wanted not in (None, found))}"
-    )
-    return words, tags
-
-
 def start_run(constants, train_data, val_data):
     """The state and the model of a new run, or of the checkpoint."""
     if constants.checkpoint is None:
@@ -288,16 +258,6 @@ def new_run(constants, train_data, val_data):
         rare_from=rare_from,
     )
     return state, model
-
-
-def encode(path, data, state):
-    """WCDataset of (words, tags), with a run's maps; None if there is no file."""
-    if data is None:
-        return None
-    maps = state["word_map"], state["char_map"], state["tag_map"]
-    dataset = WCDataset(*data, *maps, caseless=state["settings"]["caseless"])
-    report.report_unknown_tags(path, dataset)
-    return dataset
 
 
 def new_optimizer(model, constants):
@@ -380,16 +340,6 @@ def forget_rare_words(batch, rare_from, unk, rate):
     return batch._replace(words=batch.words.masked_fill(forgotten, unk))
 
 
-def check_finite(tensors, epoch, step, rate):
-    """:raises InputError: training has diverged, and what comes of this epoch must not be saved"""
-    if not all(tensor.isfinite().all() for tensor in tensors):
-        raise InputError(
-            f"epoch {epoch + 1}, batches {max(step - 9, 1)} to {step}, learning rate {rate:g}: "
-            "expected finite losses and weights, found NaN or infinity; this epoch is not saved. "
-            "A lower lr or grad_clip may help"
-        )
-
-
 def validate(model, val_set, decoder, viterbi_loss, constants, state):
     """What the history notes of the validation data; nothing without any."""
     if val_set is None:
@@ -433,6 +383,61 @@ def finish(model, state, constants, val_set, test_set, decoder):
             result, _ = score_file(model, path, dataset, constants.eval_batch_size, decoder)
     report.print_command(used)
     return result
+
+
+# ------------------------------------------------------------------------------------------------
+# Second reading: data files, and what must not be saved
+# ------------------------------------------------------------------------------------------------
+
+
+def read_data(constants):
+    """(words, tags) of the training, the validation and the test data; None for files not given.
+
+    All are read before training, so that errors in the test file do not come up hours later.
+    """
+    train_files = constants.train_file
+    if constants.epochs == 0:
+        train_files = []
+    elif isinstance(train_files, str):
+        train_files = [train_files]
+    parts = [read(path, constants) for path in train_files]
+    train_data = tuple([s for part in parts for s in part[column]] for column in (0, 1))
+    others = (constants.val_file, constants.test_file)
+    return train_data, *(None if path is None else read(path, constants) for path in others)
+
+
+def read(path, constants):
+    """The words and tags of a file, and a line that says how many."""
+    words, tags = read_words_tags(path, constants.word_column, constants.tag_column)
+    found, wanted = detect_scheme(tags), constants.tag_scheme
+    if wanted is not None:
+        tags = convert_scheme(tags, wanted)
+    print(
+        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words"
+        f"{f', tags in {found}' * (found is not None)}"
+        f"{f', read as {wanted}' * (wanted not in (None, found))}"
+    )
+    return words, tags
+
+
+def encode(path, data, state):
+    """WCDataset of (words, tags), with a run's maps; None if there is no file."""
+    if data is None:
+        return None
+    maps = state["word_map"], state["char_map"], state["tag_map"]
+    dataset = WCDataset(*data, *maps, caseless=state["settings"]["caseless"])
+    report.report_unknown_tags(path, dataset)
+    return dataset
+
+
+def check_finite(tensors, epoch, step, rate):
+    """:raises InputError: training has diverged, and what comes of this epoch must not be saved"""
+    if not all(tensor.isfinite().all() for tensor in tensors):
+        raise InputError(
+            f"epoch {epoch + 1}, batches {max(step - 9, 1)} to {step}, learning rate {rate:g}: "
+            "expected finite losses and weights, found NaN or infinity; this epoch is not saved. "
+            "A lower lr or grad_clip may help"
+        )
 
 
 def script():

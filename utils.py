@@ -195,7 +195,7 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 
 
 # ------------------------------------------------------------------------------------------------
-# Word embeddings
+# Second reading: pre-trained word embeddings
 # ------------------------------------------------------------------------------------------------
 
 
