@@ -70,14 +70,13 @@ def test_the_criterion_decides_which_epoch_is_best(tiny_train, monkeypatch, crit
         return dict(zip(keys, values, strict=True), precision=0.0, recall=0.0)
 
     scored = []
-    predict = tiny_train.predict
 
-    def spy(model, *arguments, **options):
+    def score_file(model, *arguments):
         scored.append({name: value.clone().cpu() for name, value in model.state_dict().items()})
-        return predict(model, *arguments, **options)
+        return {}, []
 
     monkeypatch.setattr(tiny_train, "scores", scores)
-    monkeypatch.setattr(tiny_train, "predict", spy)
+    monkeypatch.setattr(tiny_train, "score_file", score_file)
     monkeypatch.setattr(tiny_train, "epochs", 3)
     monkeypatch.setattr(tiny_train, "criterion", criterion)
     tiny_train.main()
@@ -510,7 +509,7 @@ def test_an_epoch_says_what_is_left_and_which_is_best(tiny_train, monkeypatch, c
     made_up = iter([0.2, 0.6, 0.5, 0.4, 0.0])
     result = {"accuracy": 0.9}
     monkeypatch.setattr(tiny_train, "scores", lambda *_: result | {"macro_f1": next(made_up)})
-    monkeypatch.setattr(tiny_train.report, "print_scores", lambda *_: None)
+    monkeypatch.setattr(tiny_train, "score_file", lambda *_: ({}, []))
     monkeypatch.setattr(tiny_train.time, "perf_counter", itertools.count(0, 40).__next__)
     monkeypatch.setattr(tiny_train, "criterion", "macro_f1")
     monkeypatch.setattr(tiny_train, "epochs", 9)
