@@ -12,6 +12,9 @@
     average       a running average of the weights
     report        what a run prints
     command       the command line of inference.py
+    columns       files with a word in every line, read and written again
+    probabilities how sure a tag is, and the n best paths
+    evaluation    what goes wrong, and where
 
 Nothing here imports a script.
 """
