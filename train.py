@@ -316,7 +316,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         totals += torch.stack((lm, crf)).detach() * weight
         sentences += weight
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
-            means = mean_of_processes(totals / sentences)
+            means = mean_of_processes(totals / sentences.clamp(min=1e-9))
             check_finite([means], epoch, step, rate)
             lm_mean, crf_mean = means.tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")

@@ -93,7 +93,11 @@ def paths(role):
     one = path().plain
 
     def plain(value):
-        return [one(name) for name in value] if isinstance(value, (list, tuple)) else one(value)
+        if not isinstance(value, (list, tuple)):
+            return one(value)
+        if not value:
+            raise ValueError
+        return [one(name) for name in value]
 
     return Constant("the path of a file, or a list of paths", plain, role)
 
@@ -208,6 +212,6 @@ def assign(module, arguments):
             )
         try:
             value = ast.literal_eval(text)
-        except (MemoryError, RecursionError, SyntaxError, ValueError):
+        except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
             value = text
         module[name] = value

@@ -78,18 +78,23 @@ def files_written(constants):
     train_files = constants.train_file
     read = train_files if isinstance(train_files, list) else [train_files]
     read = [*read, constants.val_file, constants.test_file, constants.emb_file]
-    seen = {os.path.realpath(path): "a file to read" for path in read if path is not None}
+    seen = {_real(path): "a file to read" for path in read if path is not None}
     written = dict(
         best_file=constants.best_file,
         last_file=constants.last_file,
         history=history_file(constants.last_file),
     )
     for name, path in written.items():
-        if (real := os.path.normcase(os.path.realpath(path))) in seen:
+        if (real := _real(path)) in seen:
             raise InputError(f"{name}: expected a file of its own, found {path}, {seen[real]}")
         seen[real] = f"the {name}"
         check_can_save(path)
     return list(written.values())
+
+
+def _real(path):
+    """The same string for all names of a file: of links, relative paths, on Windows other cases."""
+    return os.path.normcase(os.path.realpath(path))
 
 
 @contextlib.contextmanager
@@ -153,7 +158,9 @@ def keep_aside(*paths):
     kept = {path: name for path, name in zip(paths, free, strict=True) if os.path.exists(path)}
     for path, name in kept.items():
         try:
-            os.link(path, name)  # both names until `path` is written: it is never missing
+            # Both names until `path` is written: it is never missing. Of a link, what it names:
+            # that will be replaced.
+            os.link(os.path.realpath(path), name)
         except OSError:  # not on every file system
             os.rename(path, name)
     return kept

@@ -8,13 +8,7 @@ import hashlib
 import itertools
 import os
 
-from machinery.checkpoints import (
-    HISTORY,
-    SURE,
-    load_checkpoint,
-    save_checkpoint,
-    save_history,
-)
+from machinery.checkpoints import HISTORY, SURE, load_checkpoint, save_checkpoint, save_history
 from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, names, plain_value
 from machinery.errors import END, PAD, START, UNK, InputError, visible
 from machinery.files import history_file, keep_aside
@@ -84,6 +78,7 @@ def record_epoch(state, score, entry, model, average, optimizer):
     state["epoch"] += 1
     state["best_score"] = state["best_score"] if score is None else max(score, state["best_score"])
     state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
+    entry = gather(entry)[0]  # the processes' clocks differ, and histories are compared
     state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
     state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), **average.state())
     state["rng"] = gather(rng_states())

@@ -18,12 +18,14 @@ from parallel import Team
 
 import train
 from datasets import LengthBatchSampler, collate, data_loader
-from machinery import errors, processes, report
+from inference import Tagger
+from machinery import errors, processes, report, runs
 from machinery.average import WeightAverage
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import checked
 from machinery.errors import InputError
 from machinery.files import reserved
+from machinery.spans import scores
 from models import LanguageModelLoss, ViterbiLoss
 from utils import read_words_tags
 
@@ -251,6 +253,25 @@ def test_each_process_draws_numbers_of_its_own(monkeypatch):
     assert drawn[0] != drawn[1] != drawn[2] != drawn[0]
 
 
+def first_epoch_is_best():
+    """Let the scores fall from epoch to epoch."""
+    record = runs.record_epoch
+    runs.record_epoch = lambda state, score, *rest: record(state, 0.5 ** state["epoch"], *rest)
+
+
+def test_both_score_the_best_epoch(run, tmp_path):
+    """Not the last, whose weights they have at the end."""
+    constants = dict(epochs=12, lr=0.05, dropout=0.0, unk_rate=0, patience=99)
+    output = trained(run("a", 2, first_epoch_is_best, **constants))
+    words, tags = read_words_tags(tmp_path / "corpus.txt")
+    best, last = (
+        report.summary(scores(tags, Tagger(tmp_path / "a" / f"{name}.pt", "cpu").tag(words)))
+        for name in ("best", "last")
+    )
+    end = output[output.index("The model of epoch 1:") :]
+    assert end.count(best) == 2 and best != last
+
+
 def test_early_stopping_ends_both(run, tmp_path):
     output = trained(run("a", 2, epochs=50, lr=0.0, patience=2))
     assert "no better entity_f1 for 2 epochs" in output
@@ -289,17 +310,18 @@ def test_files_in_use_are_said_once(run, tmp_path):
 
 
 def failing_in_one(kind):
-    """Let the second process alone fail, in its second epoch."""
+    """Let the second process alone fail, at the end of its second epoch."""
     train_epoch = train.train_epoch
 
     def fail(*arguments):
+        losses = train_epoch(*arguments)
         if processes.rank() == 1 and arguments[-1]["epoch"] == 1:
             if kind == "input":
                 raise InputError("the disk is on fire")
             if kind == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise KeyboardInterrupt if kind == "interrupt" else ZeroDivisionError
-        return train_epoch(*arguments)
+        return losses
 
     train.train_epoch = fail
 
