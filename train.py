@@ -148,7 +148,7 @@ def run(constants):
 
     # The data, the model, and how far its training is.
     train_data, val_data, test_data = read_data(constants)
-    if val_data is not None:
+    if val_data is not None and constants.epochs > 0:
         tags = set().union(*train_data[1], *val_data[1])
         constants.criterion = find_criterion(constants.criterion, tags)
     state, model = start_run(constants, train_data, val_data)
@@ -188,6 +188,8 @@ def run(constants):
             runs.save_epoch(state, constants.best_file, constants.last_file, is_first)
         report.print_epoch(state, constants, first_epoch)
 
+    if state["epoch"] == first_epoch:  # nothing was written
+        constants.last_file = constants.checkpoint
     return finish(model, state, constants, val_set, test_set, decoder)
 
 

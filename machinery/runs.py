@@ -190,7 +190,7 @@ def note_changes(state, settings, best_file):
     if restarts:
         print("Scores are no longer comparable: the search for the best epoch restarts")
         state.update(best_score=-1.0, epochs_since_best=0)
-        _keep_aside(best_file)
+        _keep_aside("is the best by another measure", best_file)
     state["settings"] = settings
 
 
@@ -237,9 +237,9 @@ def save_epoch(state, best_file, last_file, is_first):
     table = history_file(last_file)
     if is_first:
         if not load_if_ancestor(best_file, state):
-            _keep_aside(best_file)
+            _keep_aside("is from another run", best_file)
         if not load_if_ancestor(last_file, state):
-            _keep_aside(last_file, table)
+            _keep_aside("is from another run", last_file, table)
     # The best first: after a crash between the two, resuming the last finds the best again.
     if state["epochs_since_best"] == 0:
         save_checkpoint(best_file, state)
@@ -250,7 +250,7 @@ def save_epoch(state, best_file, last_file, is_first):
 
 
 @by_first_process
-def _keep_aside(*paths):
+def _keep_aside(why, *paths):
     """Keep files that belong together under other names, and say so."""
     for old, new in keep_aside(*paths).items():
-        print(f"{old} is from another run: kept as {new}")
+        print(f"{old} {why}: kept as {new}")
