@@ -224,7 +224,7 @@ def forward():
         "The forward algorithm",
         "The log of the summed exp(score) of all paths to each tag, word by word, over all tags "
         f"before. {'. '.join(words)}. The last is the log partition. Loss = {log_partition:.3f} - "
-        f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.3f}.",
+        f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.2f}.",
         height=948,
     )
     heading(picture, 30, "alpha", "(L, m): all paths to each tag", "bold mono")
@@ -242,7 +242,7 @@ def forward():
     result(picture, 816, "log partition: all paths", number(log_partition, 3), "tags")
     result(picture, 844, "− score of the gold path", number(gold, 3), "tags")
     result(picture, 872, "= loss", number(loss, 3), "tags")
-    result(picture, 900, f"gold path’s probability: exp(−{loss:.3f}) =", number(probability, 3))
+    result(picture, 900, f"gold path’s probability: exp(−{loss:.3f}) =", number(probability, 2))
     return picture
 
 

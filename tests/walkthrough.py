@@ -134,7 +134,7 @@ def paths():
         "GOLD": f"$${sums(parts(SCORES, GOLD))}$$",
         "WRONG": f"$${sums(parts(SCORES, WRONG))}$$",
         "BRUTE_FORCE": f"# {total:.3f}",
-        "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.3f}$",
+        "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.2f}$",
         "MANY": f"$9^{{20}}$ paths, {9**20 / 1e18:.0f} quintillion",
         "ALPHA": rf"$$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$$",
         "LOSS": f"{total:.3f} - {decimal(gold)} = {loss:.3f}",
