@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from machinery.processes import processes, rank
 from utils import create_input_tensors
 
-usual_length = 1000  # characters of a sentence; of longer ones, fewer make a batch in order
+usual_length = 1000  # characters; unshuffled batches of longer sentences hold fewer of them
 
 
 class Batch(NamedTuple):
@@ -72,7 +72,7 @@ NO_SENTENCE = tuple(torch.tensor(values) for values in ([0], [0], [0], [0], [0],
 def collate(sentences):
     """Pad encoded sentences to the longest of them.
 
-    :param sentences: list of N items of a WCDataset; if it is empty, NO_SENTENCE stands for it
+    :param sentences: list of N items of a WCDataset; if it is empty, NO_SENTENCE is used
     :return: Batch
     """
     sentences = sentences or [NO_SENTENCE]
@@ -98,9 +98,9 @@ class LengthBatchSampler(Sampler):
 
         in random order       sorted by length
         a a a . . . .         a a a
-        b b b b b b b         c c c .
-        c c c . . . .                       b b b b b b b
-        d d d d . . .                       d d d d . . .
+        b b b b b b b         c c c
+        c c c .                     b b b b b b b
+        d d d d                     d d d d . . .
 
     The order is a function of (seed, epoch) alone: resuming needs no more than the epoch.
 
@@ -109,7 +109,7 @@ class LengthBatchSampler(Sampler):
     :param shuffle: False gives all sentences sorted by length, the same in every epoch. Batches of
         long sentences then have fewer: at most batch_size x usual_length characters with pads, or
         one sentence. That bounds the memory, whatever the text
-    :param pool_batches: a pool's size, in batches: with 10, pads are a seventh of the work; with
+    :param pool_batches: a pool's size, in batches: with 10, pads are a ninth of the work; with
         100, hardly any, but such uniform batches took longer to learn from
     :param share: (number of this process, number of processes). For training, with shuffled
         batches, all processes take a step together: with two, each computes every other sentence

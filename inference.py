@@ -1,6 +1,6 @@
 """Tag sentences with a trained model, or find out where it goes wrong.
 
-    python inference.py "Dunston checks in at the Majestic Hotel ."
+    python inference.py "Dunston checks in at the Majestic Hotel."
     python inference.py --checkpoint other.pt --confidence "Does Paris like Paris?"
     python inference.py --nbest 3 "Does Paris like Paris?"
     python inference.py --tokenized < sentences.txt > tagged.conll
@@ -48,9 +48,9 @@ def main():
 
 
 class ViterbiDecoder:
-    """Finds the tag sequence with the highest score (Lample et al. 2016, eq. 2).
+    """Finds the path with the highest score (Lample et al. 2016, eq. 2).
 
-    Only valid sequences are considered: no word is tagged <start> or <end>.
+    Only valid paths are considered: no word is tagged <start> or <end>.
 
     :param tag_map: dict from tag to index; says where <start> and <end> are
     :param scheme: "IOB1", "IOB2" or "BIOES", to keep its rules (no I-PER after O); None: no rules
@@ -62,7 +62,7 @@ class ViterbiDecoder:
         self.step_penalty = None if scheme is None else step_penalty(tag_map, scheme)
 
     def constrain(self, scores):
-        """The scores, those of steps that the scheme forbids lowered: (N, L, m, m), both."""
+        """Lower the scores of what the scheme forbids: (N, L, m, m) -> (N, L, m, m)"""
         if self.step_penalty is None:
             return scores
         self.step_penalty = self.step_penalty.to(scores.device)  # copies for the first batch only
@@ -227,7 +227,7 @@ class Tagger:
         ]
 
     def nbest(self, sentences, count):
-        """The best `count` tag sequences of each sentence, and their probabilities.
+        """The best `count` paths of each sentence, and their probabilities.
 
         :param sentences: iterable of lists of words
         :param count: 1 to 1,000; time and memory grow with it

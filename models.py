@@ -299,19 +299,19 @@ class LanguageModelLoss(nn.Module):
 
 
 def word_penalty(tag_map):
-    """(m) what to add to a word's scores: 0, but -inf for <start> and <end>, no word's tags."""
+    """(m) what to add to a word's scores: 0, but -inf for <start> and <end>: they label no word."""
     penalty = torch.zeros(len(tag_map))
     penalty[[tag_map["<start>"], tag_map["<end>"]]] = -math.inf
     return penalty
 
 
 class ViterbiLoss(nn.Module):
-    """Negative log-likelihood of the gold tag sequences (Lample et al. 2016, eq. 1, negated).
+    """Negative log-likelihood of the gold paths (Lample et al. 2016, eq. 1, negated).
 
         loss = log sum over valid paths exp(score of the path) - score of the gold path
 
     A path is valid if <start> comes only before the first word and <end> only at the <end> token;
-    other paths do not count, whatever their score.
+    others do not count. Despite the loss's name, the Viterbi algorithm has no part in it.
 
     :param tag_map: dict from tag to index; says where <start> and <end> are
     """
@@ -365,12 +365,13 @@ class ViterbiLoss(nn.Module):
 
         This is also the gradient of log_partition with respect to scores[t, i, j]: the log of a
         sum of exponentials grows by each summand's share, and the shares of all paths that take
-        this step add up to its probability. It needs no second recursion in logs:
+        this transition add up to its probability. It needs no second recursion in logs:
 
             share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
 
-        is how probable tag i is if j follows. At the last word, <end> is certain. So the tags at a
-        word give the steps to it, and these the tags at the word before, by a small product.
+        is how probable tag i is if j follows. At the <end> token, the tag <end> is certain. From
+        there, back: share * (probability of j at t) is the result, and its sum over j is the
+        probability of i at t - 1.
 
         :param alpha, before: as forward_algorithm gives them, (N, L, m)
         :return: (N, L, m, m), as scores; 0 at pads
@@ -392,8 +393,8 @@ class LogPartition(torch.autograd.Function):
     """ViterbiLoss.log_partition of scores, whose gradient is ViterbiLoss.step_probabilities.
 
     Autograd would find the same by going back through the recursion, in three times the time. The
-    gold score's gradient is -1 at each gold step: where the model is right and sure, the two add up
-    to 0, and nothing is left to learn.
+    gold score's gradient is -1 at each number in it: where the model is right and sure, the two add
+    up to 0, and nothing is left to learn.
     """
 
     @staticmethod
@@ -443,7 +444,7 @@ class WordEmbeddings(nn.Module):
 
 
 class Dropout(nn.Dropout):
-    """nn.Dropout, faster on a CPU: comparing uniform numbers takes half the time of its coins."""
+    """nn.Dropout, faster on a CPU: comparing uniform numbers takes half the time of bernoulli_."""
 
     def forward(self, x):
         """(...) -> (...)"""

@@ -304,8 +304,8 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
         crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
 
-        known = (batch.tags >= 0).all(1).sum()  # sentences, all of whose tags the model knows
-        lm = lm * share_of_mean((batch.word_lengths - 1).sum())
+        known = (batch.tags >= 0).all(1).sum()  # sentences of whose tags the model knows all
+        lm = lm * share_of_mean((batch.word_lengths - 1).sum())  # with one process, times 1
         crf = crf * share_of_mean(known)
         torch_optimizer.zero_grad()
         (lm + crf).backward()
@@ -330,7 +330,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
 
 
 def forget_rare_words(batch, rare_from, unk, rate):
-    """The batch, in which each word that training has once is <unk> with probability `rate`.
+    """The batch, in which each word seen once in training is <unk> with probability `rate`.
 
     Otherwise <unk> would never be trained, and nothing would teach the tagger to trust the
     characters and the context of a word that it does not know.

@@ -1,4 +1,4 @@
-"""The data's way from files to numbers.
+"""From files to numbers.
 
     read_words_tags       a column file        -> the words and tags of each sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
@@ -95,7 +95,7 @@ def create_maps(words, tags, min_word_freq=1, min_char_freq=1, caseless=True):
 
 
 def frequent_vocab_size(words, word_map, min_freq, caseless=True):
-    """How many entries word_map has up to the last word that occurs `min_freq` times.
+    """How many entries word_map has up to the last word that occurs at least `min_freq` times.
 
     The words before this index are frequent, those from it on are not. With 2, it is the index of
     the first word that occurs once.
@@ -136,13 +136,13 @@ def word_index(word, word_map, caseless=True):
 def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True):
     """Encode one sentence into the eight inputs of the model, unpadded.
 
-    For "dunston checks in" with the tags tag_2 tag_3 tag_3, L = 4 words and C = 19 characters,
-    <end> included:
+    For "dunston checks in" with the tags B-PER O O, which are 2 3 3 of m = 5, it has L = 4 words
+    and C = 19 characters, <end> included:
 
         words             dunston checks in <end>                    (L)
         forward_chars     d u n s t o n _ c h e c k s _ i n _ <end>  (C)  _ is a space
         backward_chars    n i _ s k c e h c _ n o t s n u d _ <end>  (C)
-        forward_markers   7 14 17 18    where each word ends         (L)
+        forward_markers   7 14 17 18    the space after each word    (L)
         backward_markers  17 9 2 18     the same, in word order      (L)
         tags              2 13 18 19    previous * m + current       (L)
         word_length       4                                          ()
@@ -220,9 +220,9 @@ def load_embeddings(emb_file, word_map, expand_vocab=True, caseless=True):
 
     :param emb_file: path of the file, UTF-8
     :param word_map: dict from word to index, as create_maps gives it
-    :return: embeddings (V, word_emb_dim) float32; word_map, expanded or as it was;
+    :return: embeddings (vocab_size, word_emb_dim) float32; word_map, expanded or as it was;
         lm_vocab_size, the number of entries before expansion, the most that the language models
-        predict; has_vector (V) bool, which rows come from the file
+        predict; has_vector (vocab_size) bool, which rows come from the file
     :raises InputError: a line has the wrong number of fields, or one that is not a number; the
         file is packed and damaged, or shorter than its header says
     :raises OSError: the file cannot be read

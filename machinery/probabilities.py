@@ -1,7 +1,7 @@
 """How probable tags are: the second reading of inference.py.
 
 Both functions take a ViterbiDecoder, a ViterbiLoss and the scores of a batch. Both count only
-sequences of tags that the decoder's scheme allows.
+paths that the decoder's scheme allows.
 """
 
 import math
@@ -16,7 +16,7 @@ def confident_paths(decoder, loss, scores, lengths):
     """The best path of each sentence, each tag with its marginal probability.
 
     That is the probability of all paths together that have this tag at this word: the sum over the
-    tags before it of the probabilities of the steps to it, which are a gradient
+    tags before it of the probabilities of the transitions to it, which are a gradient
     (ViterbiLoss.step_probabilities).
 
     :param scores: (N, L, m, m), as CRF gives them
@@ -63,7 +63,7 @@ def decode_nbest(decoder, scores, lengths, count):
     """The best `count` paths of each sentence, the best first.
 
     The Viterbi algorithm again, with the scores of the best `count` paths to each tag, not of one:
-    the paths to the next tag continue any of them. Here the way is noted.
+    the paths to the next tag continue any of them. Here, where each came from is noted.
 
     :param scores, lengths: as in confident_paths
     :return: paths (N, count, L - 1), of which lengths[n] - 1 tags count, and their scores

@@ -16,7 +16,7 @@ def spans(tags):
     [('PER', 0, 1), ('LOC', 2, 4), ('LOC', 4, 5)]
 
     :param tags: list of tags in IOB1, IOB2 or BIOES
-    :return: list of (type, index of the first word, index behind the last)
+    :return: list of (type, index of the first word, index after the last)
     """
     found, open_type = [], None  # open_type: of the entity that the next word may continue
     for position, tag in enumerate(tags):
@@ -40,10 +40,10 @@ def are_spans(tags):
 def detect_scheme(tags):
     """Which scheme the tags of a corpus follow.
 
-        Dunston   Majestic Hotel   and   Ritz   Paris     (the last two: two places side by side)
-        IOB1      I-PER    I-LOC I-LOC   O   I-LOC   B-LOC
-        IOB2      B-PER    B-LOC I-LOC   O   B-LOC   B-LOC
-        BIOES     S-PER    B-LOC E-LOC   O   S-LOC   S-LOC
+                  Dunston  Majestic  Hotel  and  Ritz   Paris    (the last two are two places)
+        IOB1      I-PER    I-LOC     I-LOC  O    I-LOC  B-LOC
+        IOB2      B-PER    B-LOC     I-LOC  O    B-LOC  B-LOC
+        BIOES     S-PER    B-LOC     E-LOC  O    S-LOC  S-LOC
 
     :param tags: list of sentences, each a list of tags
     :return: "IOB1", "IOB2" or "BIOES"; None where the tags do not mark spans
@@ -92,7 +92,7 @@ def convert_scheme(tags, scheme):
 
 
 def may_follow(previous, tag, scheme):
-    """Whether a tag may stand behind another in a scheme; "O" stands for a sentence's limits.
+    """Whether a tag may follow another in a scheme; before and after a sentence is "O".
 
     >>> may_follow("O", "I-PER", "IOB2")
     False
@@ -104,7 +104,7 @@ def may_follow(previous, tag, scheme):
         return (same_type and tag[0] in "IE") if previous[0] in "BI" else tag[0] in "BSO"
     if scheme == "IOB2":
         return same_type or tag[0] != "I"
-    return same_type or tag[0] != "B"  # IOB1: B only parts two spans of one type
+    return same_type or tag[0] != "B"  # IOB1: B only separates two spans of one type
 
 
 def _precision_recall_f1(correct, predicted, gold):
@@ -139,7 +139,7 @@ def _total(by_kind):
 
 
 def _placed(tags):
-    """[(tag, where it stands)]"""
+    """[(tag, its position)]"""
     return [(tag, position) for position, tag in enumerate(tags)]
 
 
