@@ -369,9 +369,8 @@ class ViterbiLoss(nn.Module):
 
             share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
 
-        is how probable tag i is if j follows. At the <end> token, the tag <end> is certain. From
-        there, back: share * (probability of j at t) is the result, and its sum over j is the
-        probability of i at t - 1.
+        is how probable tag i is if j follows. At the <end> token, <end> is certain. From there,
+        back, share * P(tag j at t) is the result, and its sum over j is P(tag i at t - 1).
 
         :param alpha, before: as forward_algorithm gives them, (N, L, m)
         :return: (N, L, m, m), as scores; 0 at pads
