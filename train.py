@@ -183,7 +183,8 @@ def run(constants):
         with average.applied():
             result = validate(model, val_set, decoder, viterbi_loss, constants, state)
             entry = dict(seconds=time.perf_counter() - begin) | losses | result
-            score = result.get(constants.criterion)
+            # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
+            score = None if val_set is None else result.get(constants.criterion, 0.0)
             runs.record_epoch(state, score, entry, model, average, torch_optimizer)
             runs.save_epoch(state, constants.best_file, constants.last_file, is_first)
         report.print_epoch(state, constants, first_epoch)

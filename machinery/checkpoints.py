@@ -20,6 +20,8 @@ HISTORY = tuple(
     "best".split()
 )
 SURE = {"epoch", "seconds", "lr", "tag_loss", "best"}
+# What using parts of a checkpoint raises where they are not what they should be.
+DAMAGE = ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
 
 
 @by_first_process
@@ -49,6 +51,12 @@ def save_history(path, history):
         replace(path, "history", lambda file: file.write(text.getvalue().encode()))
     except OSError as error:
         print(f"Warning: {error.filename}: {error.strerror}")
+
+
+def is_entry(entry):
+    """Whether it is a dict for the history: names that we know, and numbers that can be shown."""
+    known = type(entry) is dict and SURE <= entry.keys() <= set(HISTORY)
+    return known and all(type(v) in (int, float) and abs(v) < 1e9 for v in entry.values())
 
 
 def load_checkpoint(path):

@@ -180,6 +180,15 @@ def plain_value(name, value):
         raise InputError(f"{name}: expected {expected}, found {found}") from None
 
 
+def is_plain(name, value):
+    """Whether it is what plain_value gives."""
+    try:
+        plain = plain_value(name, value)
+    except InputError:
+        return False
+    return plain == value and type(plain) is type(value)
+
+
 def checked(module, recipes):
     """The constants of a module, as plain values; those that are None, from the recipe.
 

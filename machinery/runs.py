@@ -8,8 +8,8 @@ import hashlib
 import itertools
 import os
 
-from machinery.checkpoints import HISTORY, SURE, load_checkpoint, save_checkpoint, save_history
-from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, names, plain_value
+from machinery.checkpoints import DAMAGE, is_entry, load_checkpoint, save_checkpoint, save_history
+from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, is_plain, names
 from machinery.errors import END, PAD, START, UNK, InputError, visible
 from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
@@ -36,6 +36,7 @@ PARTS = dict(
     optimizer=dict,  # its state_dict
     rng=list,  # for every process, what rng_states gives
 )
+MOMENTUM = dict(adamw={"step", "exp_avg", "exp_avg_sq"}, sgd={"momentum_buffer"})  # per parameter
 
 
 def new_state(**parts):
@@ -110,7 +111,7 @@ def load_run(path):
         )
     try:
         _check(state)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         reason = visible(str(error)[:200])
         raise InputError(f"{path}: expected a checkpoint of train.py, found one {reason}") from None
     return state
@@ -119,14 +120,14 @@ def load_run(path):
 def _check(state):
     """:raises ValueError: a part is missing, or is not what later code relies on, in words"""
     for name, kind in PARTS.items():
-        if not isinstance(state.get(name), kind) or isinstance(state[name], bool):
+        if name not in state or not isinstance(state[name], kind) or isinstance(state[name], bool):
             raise ValueError(f"without {name!r}")
     arguments, settings = state["model_arguments"], state["settings"]
     for name in names(MODEL, FIXED, SCORE, TRAINING):
-        if not name.endswith("_file") and plain_value(name, settings[name]) != settings[name]:
+        if not name.endswith("_file") and not is_plain(name, settings.get(name)):
             raise ValueError(f"whose settings have no {name}")
     for name in (*names(MODEL), "dropout"):
-        if type(plain_value(name, arguments[name])) is not type(arguments[name]):
+        if not is_plain(name, arguments.get(name)):
             raise ValueError(f"whose model has no {name}")
     for name, size_name, special in (
         ("word_map", "vocab_size", {PAD, END, UNK}),
@@ -140,19 +141,14 @@ def _check(state):
                 f"whose {name} has {len(state[name]):,} entries where {size_name} is "
                 f"{arguments[size_name]!r}"
             )
-    if len(state["history"]) != state["epoch"] or not all(map(_is_entry, state["history"])):
+    epochs = [entry["epoch"] for entry in state["history"] if is_entry(entry)]
+    if epochs != list(range(1, len(state["history"]) + 1)) or len(epochs) != state["epoch"]:
         raise ValueError("whose history is not that of its epochs")
     schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
     if state["scheme"] not in (None, *schemes):
         raise ValueError(f"whose tags are not written in scheme {state['scheme']!r}")
     if not all(tensor.isfinite().all() for tensor in state["model"].values()):
         raise ValueError("whose weights are not finite")
-
-
-def _is_entry(entry):
-    """Whether it is a dict for the history: numbers, with names that we know."""
-    known = SURE <= entry.keys() <= set(HISTORY) and ("accuracy" in entry) == ("macro_f1" in entry)
-    return known and all(type(value) in (int, float) for value in entry.values())
 
 
 def _numbers_from_0(mapping):
@@ -208,9 +204,11 @@ def resume_training(constants, state, settings, average, optimizer):
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
         for parameter, kept in optimizer.state.items():
-            if any(part.shape not in (parameter.shape, ()) for part in kept.values()):
-                raise ValueError("the momentum has another size than the parameter")
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            expected = dict.fromkeys(MOMENTUM[constants.optimizer], parameter.shape)
+            expected |= dict(step=()) if "step" in expected else {}
+            if kept and {name: part.shape for name, part in kept.items()} != expected:
+                raise ValueError("the momentum is not that of the parameters")
+    except DAMAGE as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
     note_changes(state, settings, constants.best_file)
 

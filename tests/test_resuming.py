@@ -76,6 +76,16 @@ def test_elsewhere_it_says_that_the_best_is_missing(run, falling, tiny_corpus, t
     assert os.listdir(elsewhere) == []
 
 
+def test_a_best_file_of_an_earlier_epoch_is_not_the_best(run, falling, tiny_corpus, tmp_path):
+    """As where another best_file was given for a while."""
+    run(**LEARNS, epochs=12)
+    last = str(tmp_path / "last.pt")
+    checkpoints.save_checkpoint(last, load_checkpoint(last) | dict(epochs_since_best=0))
+    result, output = run(checkpoint=last)
+    assert "The model of epoch 12:" in output and "saved in" not in output
+    assert result == scores_of(last, tiny_corpus) != scores_of(tmp_path / "best.pt", tiny_corpus)
+
+
 def test_another_branch_of_the_same_run_does_not_count(run, falling, tiny_corpus, tmp_path):
     """Resumed twice from its first epoch, the second time with another learning rate."""
     last, best, early = (str(tmp_path / f"{name}.pt") for name in ("last", "best", "early"))

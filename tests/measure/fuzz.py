@@ -114,8 +114,6 @@ def use_checkpoint(path):
     settings = runs.kept_settings(constants, ([], []), None)
     runs.resume_training(constants, state, settings, average, optimizer)
     set_rng_states(path, state["rng"], 1, state["epoch"])
-    if state["history"]:
-        report.print_epoch(state, constants, 0)
     report.print_end(state, constants, True)
     save_history(history_file(path), state["history"])
 
