@@ -8,7 +8,8 @@
 
 The textbook variant is the same model, made of the same parts, as one would first write it: LSTMs
 over packed sequences, batches in random order, padded as they come, each training batch decoded
-for its F1, losses read at every step. Both compute the same scores; that is checked first.
+for its F1, losses read at every step, weights not averaged. Both compute the same scores; that is
+checked first.
 
 What is compared runs in turns in one process, so that a machine that slows down slows both. The
 table gives the median over the turns, and the median ratio with the lowest and the highest.
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -42,6 +44,8 @@ from parallel import CONTEXT, Team  # noqa: E402
 import train  # noqa: E402  (only found after the line above)
 from datasets import collate, data_loader  # noqa: E402
 from inference import ViterbiDecoder  # noqa: E402
+from machinery.average import WeightAverage  # noqa: E402
+from machinery.constants import checked  # noqa: E402
 from machinery.processes import default_device, process_group, replicated  # noqa: E402
 from machinery.spans import scores  # noqa: E402
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
@@ -86,7 +90,6 @@ class Textbook(LM_LSTM_CRF):
     def __init__(self, arguments, model):
         super().__init__(**arguments)
         self.load_state_dict(model.state_dict())
-        self.word_embeddings.requires_grad_(model.word_embeddings.weight.requires_grad)
         self.word_lstm = PackedWordLSTM(model.word_lstm)
 
     def forward(self, batch):
@@ -98,13 +101,24 @@ class Textbook(LM_LSTM_CRF):
         return self.dropout(take(states, markers))
 
 
-class Setup:
-    """What both variants share: the data, the maps, the losses, the device."""
+class Batches(list):
+    """Batches in an order that no epoch changes."""
 
-    def __init__(self, words, tags, emb_file, device):
+    batch_sampler = types.SimpleNamespace(set_epoch=lambda epoch: None)
+
+
+class Setup:
+    """What both variants share: the data, the maps, the losses, the device.
+
+    :param constants: of train.py, other than they are there
+    """
+
+    def __init__(self, words, tags, device, **constants):
+        self.constants = checked(vars(train) | constants, train.RECIPES)
         with contextlib.redirect_stdout(io.StringIO()):
-            self.state, self.model = train.new_run(words, tags, emb_file, train.model_settings())
-        self.dataset = train.encode((words, tags), self.state)
+            self.state, self.model = train.new_run(self.constants, (words, tags), None)
+        self.replica = self.model  # what is trained; see replicated
+        self.dataset = train.encode("the corpus", (words, tags), self.state)
         self.device = device
         self.tag_map = self.state["tag_map"]
         self.tag_names = {index: tag for tag, index in self.tag_map.items()}
@@ -114,6 +128,7 @@ class Setup:
         self.decoder = ViterbiDecoder(self.tag_map)
         self.textbook = Textbook(self.state["model_arguments"], self.model).to(device)
         self.model.to(device)
+        self.average = WeightAverage(self.model, self.constants.averaging)
         self.check()
 
     def check(self):
@@ -134,17 +149,16 @@ class Setup:
         )
 
     def optimizer(self, model):
-        """As in train.main."""
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return torch.optim.SGD(trained, lr=train.lr, momentum=train.momentum, fused=True)
+        """As in train.py."""
+        return train.new_optimizer(model, self.constants)
 
     def project_steps(self, batches, optimizer):
         """Train as train.py does, on some batches; :return: sentences"""
-        batches = list(batches)
-        total = sum(len(batch.words) for batch in batches)
-        losses = (self.lm_loss, self.viterbi_loss, train.grad_clip)
-        train.train_epoch(self.model, batches, optimizer, *losses, epoch=0)
-        return total
+        batches = Batches(batches)
+        losses = (self.lm_loss, self.viterbi_loss)
+        rest = (optimizer, self.average, self.constants, self.state)
+        train.train_epoch(self.replica, batches, *losses, *rest)
+        return sum(len(batch.words) for batch in batches)
 
     def textbook_steps(self, batches, optimizer):
         """Train the textbook variant on some batches; :return: sentences"""
@@ -157,7 +171,8 @@ class Setup:
             crf = self.viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
             optimizer.zero_grad()
             (lm + crf).backward()
-            torch.nn.utils.clip_grad_norm_(self.textbook.parameters(), train.grad_clip)
+            if self.constants.grad_clip is not None:
+                torch.nn.utils.clip_grad_norm_(self.textbook.parameters(), self.constants.grad_clip)
             optimizer.step()
             seen[0] += lm.item()
             seen[1] += crf.item()
@@ -265,8 +280,8 @@ def train_when_told(words, tags, emb_file, batch_size, told, done):
     """One of several processes: train on as many batches as `told` says, and put into `done` how
     many sentences that was. Before, train on three and put 0."""
     torch.manual_seed(train.seed)
-    setup = Setup(words, tags, emb_file, torch.device("cpu"))
-    setup.model = replicated(setup.model)
+    setup = Setup(words, tags, torch.device("cpu"), emb_file=emb_file)
+    setup.replica = replicated(setup.model)
     optimizer = setup.optimizer(setup.model)
     setup.project_steps(itertools.islice(setup.batches(False, batch_size), 3), optimizer)
     done.put(0)
@@ -419,8 +434,11 @@ def peak(words, tags, times, steps):
     # New strings and lists: a longer corpus, not more references to one.
     words = [["".join(list(word)) for word in sentence] for _ in range(times) for sentence in words]
     tags = [list(sentence) for _ in range(times) for sentence in tags]
-    train.min_word_freq *= times  # the same vocabulary, so the same model
-    setup = Setup(words, tags, None, torch.device("cpu"))
+    constants = checked(vars(train), train.RECIPES)
+    frequencies = ("min_word_freq", "min_lm_freq", "min_char_freq")
+    # The same vocabulary, so the same model.
+    same = {name: getattr(constants, name) * times for name in frequencies}
+    setup = Setup(words, tags, torch.device("cpu"), **same)
     loader = setup.batches(False, 10)
     if steps > 0:
         setup.project_steps(itertools.islice(loader, steps), setup.optimizer(setup.model))
@@ -472,7 +490,7 @@ def main():
     if arguments.processes:
         header("", "2 processes", "other", "ratio", "lowest to highest")
         return measure_processes(words, tags, arguments.embeddings, arguments.batch)
-    setup = Setup(words, tags, arguments.embeddings, device)
+    setup = Setup(words, tags, device, emb_file=arguments.embeddings)
     if arguments.profile:
         return profile(setup, arguments.batch[0])
     header("", "project", "other", "ratio", "lowest to highest")
