@@ -299,8 +299,8 @@ def test_without_validation_data_the_last_epoch_counts(
 # Changed on resuming -----------------------------------------------------------------------------
 
 OTHER = dict(
-    word_column=1,
-    tag_column=0,
+    word_column=-2,  # the same column, by another number
+    tag_column=1,
     min_word_freq=2,
     min_lm_freq=2,
     min_char_freq=2,

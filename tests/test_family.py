@@ -131,7 +131,7 @@ def test_self_attention_is_pytorch_s_encoder_without_its_feed_forward_half():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(use_characters=False), "co_training = True .* expected use_characters = True"),
+        (dict(use_characters=False), "co_training = True: expected use_characters = True"),
         (dict(attention_heads=3), "attention_heads: expected a divisor .* 8, found 3"),
     ],
 )

@@ -109,7 +109,9 @@ def test_word_embeddings_are_one_table_in_two_parts():
     table, words = torch.randn(9, 4), torch.arange(9).view(3, 3)
     for of_corpus in (9, 6, 1):
         embeddings = WordEmbeddings(9, of_corpus, 4)
-        embeddings.copy_(table)
+        with torch.no_grad():
+            embeddings.corpus.weight.copy_(table[:of_corpus])
+            embeddings.others.weight.copy_(table[of_corpus:])
         assert embeddings(words).equal(table[words])
 
 
