@@ -234,12 +234,13 @@ def test_checkpoints_cut_off_anywhere(small_checkpoint, tiny_checkpoint, tmp_pat
 def test_a_flipped_bit_is_noticed_wherever_it_matters(small_checkpoint, tmp_path):
     content, path = small_checkpoint.read_bytes(), tmp_path / "flipped.pt"
     state, generator, refused = load_checkpoint(small_checkpoint), random.Random(1), 0
-    places = range(0, len(content), 7)
-    # The list of the archive's parts, at its end, is where the readers of zip files differ.
-    places = {*places, *range(content.index(b"PK\1\2"), len(content), 2)}
-    for place in places:
+    flips = [(place, generator.randrange(8)) for place in range(0, len(content), 5)]
+    # The list of the archive's parts, at its end, is where the readers of zip files differ: in
+    # what they make of bit 4 of a part's attributes, say, which marks a folder.
+    flips += [(place, 4) for place in range(content.index(b"PK\1\2"), len(content))]
+    for place, bit in flips:
         flipped = bytearray(content)
-        flipped[place] ^= 1 << generator.randrange(8)
+        flipped[place] ^= 1 << bit
         path.write_bytes(flipped)
         try:
             assert equal(load_checkpoint(path), state)
@@ -375,6 +376,7 @@ UNFIT_TO_RESUME = {
     "random numbers of no kind": lambda s: s["rng"][0].update(cpu=torch.ones(3)),
     "a weight too few": lambda s: s["weights"].pop(),
     "a weight of another size": lambda s: s["weights"].__setitem__(0, torch.ones(3)),
+    "a weight of one number": lambda s: s["weights"].__setitem__(0, torch.ones(1)),
     "a weight of no kind": lambda s: s["weights"].__setitem__(0, "a"),
     "an absurd count": lambda s: s.update(averaged=10**30),
 }
