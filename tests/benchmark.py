@@ -11,8 +11,8 @@ over packed sequences, batches in random order, padded as they come, each traini
 for its F1, losses read at every step, weights not averaged. Both compute the same scores; that is
 checked first.
 
-What is compared runs in turns in one process, so that a machine that slows down slows both. The
-table gives the median over the turns, and the median ratio with the lowest and the highest.
+Both run in turns in one process: a machine that slows down slows both. The table gives the median
+over the turns, and the median ratio with the lowest and the highest.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    # A shell has what it starts in the background ignore Ctrl-C, and so would our children.
+    # What a shell starts in the background ignores Ctrl-C, and our children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "slow: takes minutes; runs only with --slow")
 

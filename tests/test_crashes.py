@@ -1,4 +1,4 @@
-"""Nothing lost: kill -9, a full disk, Ctrl-C and training that diverges."""
+"""Nothing is lost: kill -9, a full disk, Ctrl-C, training that diverges."""
 
 import errno
 import functools
@@ -32,7 +32,7 @@ def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
 
 
 def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
-    """Resumed, the run is one epoch behind its best file, and arrives there again."""
+    """The resumed run begins one epoch before its best file, and gets there again."""
     saved, save = [], checkpoints.save_checkpoint
 
     class Killed(BaseException):
@@ -153,7 +153,7 @@ def test_ctrl_c_says_how_to_resume(edited_copy, tmp_path):
 
 @pytest.mark.parametrize("finished", [0, 1])
 def test_ctrl_c_in_an_epoch(tiny_train, monkeypatch, tmp_path, as_command, finished):
-    """The epochs before are saved. What another run saved is not offered as this run's."""
+    """Finished epochs are saved. Another run's checkpoint is not offered as this run's."""
     tiny_train.main()
     before = load_checkpoint(tiny_train.last_file)
     os.utime(tiny_train.last_file, (1e9, 1e9))  # some time ago
@@ -236,7 +236,7 @@ def test_weights_that_the_last_step_ruined_are_not_saved(tiny_train, monkeypatch
 
 
 def test_saving_says_what_the_disk_said(tmp_path, monkeypatch):
-    """torch.save raises a RuntimeError where writing fails; other RuntimeErrors are bugs."""
+    """Where writing fails, torch.save raises a RuntimeError; any other one is a bug."""
 
     def fail(*arguments):
         raise RuntimeError("a bug")

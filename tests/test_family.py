@@ -1,4 +1,4 @@
-"""The simpler models that are left when parts of LM-LSTM-CRF are taken away."""
+"""The simpler models that remain without some parts of LM-LSTM-CRF."""
 
 import itertools
 
@@ -83,8 +83,7 @@ def test_parts_left_out_do_not_exist(constants):
     assert ("attention" in names) == (constants.get("attention_heads", 0) > 0)
     assert ("crf.transition" in names) == constants.get("use_crf", True)
 
-    # Every parameter that does exist takes part; without a file of vectors, the corpus's words are
-    # all.
+    # Every parameter that does exist is trained, except for words that only a file of vectors has.
     batch = batch_of(WORDS)
     scores, forward_lm, backward_lm = model(batch)
     loss = scores.square().sum()
@@ -180,7 +179,7 @@ def test_without_transitions_the_loss_is_cross_entropy_and_viterbi_takes_the_bes
 
 
 def test_a_tiny_part_of_speech_tagger_learns_its_two_sentences(monkeypatch, tmp_path):
-    """The LSTM tagger, six features a word, three hundred epochs of one sentence a step."""
+    """The LSTM tagger, six features per word, 300 epochs, one sentence per step."""
     lines = [
         zip("The dog ate the apple".split(), "DET NN V DET NN".split(), strict=True),
         zip("Everybody read that book".split(), "NN V DET NN".split(), strict=True),
@@ -358,7 +357,7 @@ def test_nbest_and_their_probabilities_by_enumeration():
 
 
 def test_nbest_of_long_sentences(tagger):
-    """Each path of many words is less probable than the smallest float."""
+    """A path of many words is less probable than the smallest positive float."""
     words = 1000 * ["Paris", "zzz"]
     ((best, first), (_, second)) = tagger.nbest([words], 2)[0]
     assert best == tagger.tag([words])[0] and first == second == 0
@@ -375,7 +374,7 @@ def test_nbest_gives_the_worked_ranking(worked_viterbi):
 
 @pytest.fixture
 def tagger(tiny_train, monkeypatch):
-    """A tagger whose scores are random, so that nothing is certain."""
+    """A tagger with random scores, which make nothing certain."""
     tiny_train.main()
     tagger = Tagger(tiny_train.last_file, "cpu")
     torch.manual_seed(1)

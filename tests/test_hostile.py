@@ -1,4 +1,4 @@
-"""Nothing let in: files that are wrong, damaged, odd or made to do harm."""
+"""Files that are wrong, damaged, odd or made to do harm: used, or refused in one line."""
 
 import os
 import pickle
@@ -119,7 +119,7 @@ def test_tags_unseen_in_training(tiny_train, monkeypatch, tmp_path, capsys, as_c
     assert "valid.txt: tags unseen in training count as wrong" in output
     assert "\\x1bX (1), B-CITY (2)" in output and "\x1b" not in output
     assert result["accuracy"] <= 1 / 4  # only the O can be right
-    # What is no span has no entity F1: it cannot decide which epoch is best.
+    # Tags that mark no spans have no entity F1, which therefore cannot choose the best epoch.
     monkeypatch.setattr(tiny_train, "criterion", "entity_f1")
     status, errors = as_command(tiny_train.main)
     assert status == 1 and errors == [
@@ -129,7 +129,7 @@ def test_tags_unseen_in_training(tiny_train, monkeypatch, tmp_path, capsys, as_c
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_unknown_tags_do_not_change_the_loss_of_the_others(tiny_train, monkeypatch, batch_size):
-    """However the sentences with such tags are spread over the batches."""
+    """In whatever batches the sentences with such tags are."""
     tiny_train.main()
     state = load_checkpoint(tiny_train.last_file)
     model, loss = restore_model(state), ViterbiLoss(state["tag_map"])
@@ -271,7 +271,7 @@ def test_no_code_in_a_checkpoint_is_run(tiny_checkpoint, tmp_path, kind):
         Tagger(path)
     assert not trap.exists()
     if kind != "pickle":
-        torch.load(path, weights_only=False)  # the trap does work where nobody takes care
+        torch.load(path, weights_only=False)  # without this care, the trap works
         assert trap.exists()
 
 
@@ -443,7 +443,7 @@ def test_tags_that_only_new_training_data_have(resumed, monkeypatch, tmp_path, c
 
 
 def test_training_data_without_a_known_tag(resumed, monkeypatch, tmp_path, capsys):
-    """The loss of tags skips every sentence; the language models learn."""
+    """The Viterbi loss skips every sentence; the language models still learn."""
     train, path = resumed
     (tmp_path / "new.txt").write_text("Dunston NEW\nchecks NEW\n\nin NEW\n")
     monkeypatch.setattr(train, "train_file", str(tmp_path / "new.txt"))
@@ -469,7 +469,7 @@ def test_changed_constants_are_said(resumed, monkeypatch, capsys):
 def test_another_measure_restarts_the_search_for_the_best_epoch(
     resumed, monkeypatch, tmp_path, capsys, constant
 ):
-    """A score of one kind says nothing about one of another."""
+    """Scores of two kinds cannot be compared."""
     train, path = resumed
     other = tmp_path / "other.txt"
     other.write_text(TINY_CORPUS + "\nMore O\n")
@@ -492,7 +492,7 @@ def test_another_measure_restarts_the_search_for_the_best_epoch(
 
 @pytest.mark.parametrize("files", [50, pytest.param(5000, marks=pytest.mark.slow)])
 def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, files):
-    """In a process of its own, where a crash in C++ code is an exit status like any other."""
+    """In its own process, where a crash in C++ code is an exit status like any other."""
     pytest.importorskip("resource")
     team = Team(1, tmp_path, fuzz.main, tiny_checkpoint, tmp_path, files)
     statuses, output, errors = team.wait(300 + files)

@@ -1,4 +1,4 @@
-"""Several processes train what one would: gradients, scores, checkpoints, errors.
+"""Several processes train as one would: gradients, scores, checkpoints, errors.
 
 Each test starts two real processes, which talk by gloo.
 """
@@ -38,7 +38,7 @@ EXACT = dict(dropout=0.0, unk_rate=0, optimizer="sgd", averaging=0.9)
 
 
 def run_train(constants, patch=None, times=1):
-    """train.py as a script, with these constants; `patch` changes what it likes before."""
+    """train.py as a script, with these constants; `patch` may change more first."""
     train.default_device = lambda: torch.device("cpu")
     for name, value in constants.items():
         setattr(train, name, value)
@@ -52,8 +52,9 @@ def run_train(constants, patch=None, times=1):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs train.py; :return: a function from a name, a number of processes and constants to exit
-    statuses, stdout and stderr. The name's folder then holds last.pt and best.pt"""
+    """:return: a function that runs train.py, given a folder's name, a number of processes and
+    constants; it returns exit statuses, stdout and the lines on stderr. The folder then holds
+    last.pt and best.pt"""
     (tmp_path / "corpus.txt").write_text(CORPUS, encoding="utf-8")
 
     def start(name, processes, patch=None, times=1, **constants):
@@ -72,7 +73,7 @@ def run(tmp_path):
 
 
 def trained(result):
-    """What a run printed that ended well."""
+    """What a run printed; it must have succeeded."""
     statuses, output, errors = result
     assert not any(statuses) and errors == [], (statuses, errors)
     return output
@@ -140,7 +141,7 @@ def one_step(path, folder, batch_size):
     torch.manual_seed(1)
     words, tags = read_words_tags(path)
     state, model = train.new_run(constants, (words, tags), None)
-    tags[-1] = ["I-NEW"] * len(tags[-1])  # in no mean of the Viterbi loss
+    tags[-1] = ["I-NEW"] * len(tags[-1])  # the Viterbi loss skips this sentence
     dataset = train.encode(path, (words, tags), state)
     loader = data_loader(dataset, batch_size, shuffle=True, seed=1, shared=True)
     replica = processes.replicated(model)
@@ -212,7 +213,7 @@ def test_validation_tags_are_those_of_one_process(run, tmp_path):
 
 
 def interrupt_after_one():
-    """Let Ctrl-C come when the first epoch has ended."""
+    """Press Ctrl-C at the end of the first epoch."""
     print_epoch = report.print_epoch
 
     def interrupt(*arguments):
@@ -260,7 +261,7 @@ def first_epoch_is_best():
 
 
 def test_both_score_the_best_epoch(run, tmp_path):
-    """Not the last, whose weights they have at the end."""
+    """Not the last, whose weights they end with."""
     constants = dict(epochs=12, lr=0.05, dropout=0.0, unk_rate=0, patience=99)
     output = trained(run("a", 2, first_epoch_is_best, **constants))
     words, tags = read_words_tags(tmp_path / "corpus.txt")
@@ -346,7 +347,7 @@ def test_an_error_in_one_ends_all_and_is_said_once(run, kind, message):
 
 
 def slow_to_say_why():
-    """Let both fail, and think for a second before they say why."""
+    """Let both fail, and wait a second before they say why."""
     how_to_resume = report.how_to_resume
 
     def fail(*arguments):
@@ -422,7 +423,7 @@ def test_torchrun(torchrun, tmp_path):
 
 @pytest.mark.slow
 def test_bad_input_is_said_once_by_torchrun(torchrun):
-    """As the processes above, which start sooner."""
+    """Like the processes above, which start faster."""
     result = torchrun(test_file="nowhere.txt")
     assert result.returncode != 0
     assert result.stderr.count("Error: nowhere.txt: No such file") == 1

@@ -1,4 +1,4 @@
-"""What holds for any sentence: reader, data set, decoder and tagger, driven by generated ones."""
+"""What is true of any sentence: generated ones are read, encoded, decoded and tagged."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from machinery.spans import scores, spans
 from machinery.text import split_words
 from utils import create_maps, read_words_tags
 
-# The same examples in every run, and none judged by the time it takes.
+# The same examples in every run, without time limits.
 settings.register_profile(
     "tests",
     derandomize=True,
@@ -23,7 +23,7 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-# Anything that UTF-8 can hold, but what separates lines and columns.
+# Anything that UTF-8 can hold except what separates lines and columns.
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\n\t")
 WORDS = st.text(CHARACTERS, min_size=1, max_size=12).filter(
     lambda word: word.strip(" ") == word and not word.startswith(("-DOCSTART-", "\ufeff"))
@@ -84,7 +84,7 @@ def test_no_path_is_better_than_the_decoded_one(words_tags, lengths, seed):
     tag_map = tag_map_of(words_tags)
     m = len(tag_map)
     generator = torch.Generator().manual_seed(seed)
-    # Of few different values, so that there are ties.
+    # Few different values make ties likely.
     tables = torch.randint(-3, 3, (len(lengths), max(lengths), m, m), generator=generator).float()
     found = ViterbiDecoder(tag_map).decode(tables, torch.tensor(lengths))
     for table, length, path in zip(tables, lengths, found, strict=True):
@@ -111,7 +111,7 @@ def tagger(tiny_checkpoint):
 @given(sentences=st.lists(st.lists(st.text(max_size=12), max_size=6), max_size=4))
 @settings(max_examples=50)
 def test_any_sentence_is_tagged(tagger, sentences):
-    """Even with empty words, spaces and lone surrogates; alone as among others."""
+    """Even with empty words, spaces and lone surrogates; alone or among others."""
     found = tagger.tag(sentences)
     assert list(map(len, found)) == list(map(len, sentences))
     assert found == [tagger.tag([sentence])[0] for sentence in sentences]

@@ -1,4 +1,4 @@
-"""IOB1, IOB2 and BIOES: told apart, converted, kept to in decoding."""
+"""IOB1, IOB2 and BIOES: detected, converted, and obeyed in decoding."""
 
 import itertools
 import random
@@ -64,7 +64,7 @@ def test_what_cannot_be_converted():
 
 @pytest.mark.parametrize("scheme", WRITTEN)
 def test_what_may_follow_is_what_spans_can_be_written_as(scheme):
-    """All sequences of five tags: allowed if and only if writing their spans anew gives them."""
+    """All sequences of four tags: allowed if and only if rewriting their spans changes nothing."""
     prefixes = "BIES" if scheme == "BIOES" else "BI"
     tags = ["O", *(f"{prefix}-{kind}" for prefix in prefixes for kind in "AB")]
     count = 0

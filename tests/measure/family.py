@@ -50,7 +50,7 @@ def first_sentences(path, count, to):
 def run(folder, corpus, model, seed, batches=None):
     """Train one model; :return: dict of what the table needs
 
-    :param batches: only so many, of a single epoch, for the speed; None: the whole budget
+    :param batches: train on no more than these, for one epoch, to measure speed; None: no limit
     """
     speeds, parameters = [], []
     train_epoch = train.train_epoch

@@ -41,7 +41,7 @@ VECTORS = "4 3\nparis 0.1 -2.5e-3 3\nhotel 1 2 3\n. . . 4 5 6\n\u00e9t\u00e9 7 8
 
 
 def mutated(generator, content):
-    """The bytes with one to four faults, of which a disk, a network or a person make some."""
+    """The bytes with one to four faults, such as a disk, a network or a person might make."""
     content = bytearray(content)
     for _ in range(generator.randint(1, 4)):
         begin, end = sorted(generator.choices(range(len(content) + 1), k=2))

@@ -2,8 +2,8 @@
 
     python tests/measure/kill.py FOLDER ROUNDS
 
-Each round starts a run of its own, kills it with SIGKILL, looks at what it left and resumes it to
-its end. The runs are forked from this process, so that PyTorch is imported only once.
+Each round starts a run, kills it with SIGKILL, checks what it left and resumes it to its end. The
+runs are forked from this process, which imports PyTorch only once.
 """
 
 import os
@@ -87,7 +87,7 @@ def main(folder, rounds):
             kills += 1
             after.append(ended)
         tries += 1
-    print(f"killed {kills} runs, after so many epochs each: {sorted(after)}")
+    print(f"killed {kills} runs; how many epochs each had finished: {sorted(after)}")
 
 
 if __name__ == "__main__":

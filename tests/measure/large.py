@@ -68,7 +68,7 @@ def measure_embeddings(path, expand_vocab):
 
 
 def measure_corpus(path, steps):
-    """Train on a file as train.py does, but no more than so many steps; print time and memory."""
+    """Train on a file as train.py does, for at most `steps` steps; print time and memory."""
     read, train_epoch, begin = train.read, train.train_epoch, time.perf_counter()
 
     def timed_read(*arguments):
