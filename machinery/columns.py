@@ -8,6 +8,8 @@ from machinery.text import without_end
 
 # A line that begins a document in CoNLL-2003. With a blank before it, it is a word.
 DOCUMENT_START = re.compile(r"-DOCSTART-(?![^ \t])")
+# A line of CoNLL-U for several words (3-4), or for one that was left out (5.1).
+RANGE = re.compile(r"\d+[-.]\d+\t")
 
 
 def _detect_conllu(lines):
@@ -56,7 +58,8 @@ def column_sentences(lines, name, word_column, tag_column=None):
             rows = []
             continue
         if conllu:
-            columns = () if re.match(r"#|\d+[-.]\d+\t", text) else text.split("\t")
+            skipped = text.startswith("#") or RANGE.match(text)
+            columns = () if skipped else text.split("\t")
         else:
             # Tabs if the first word's line has any, so that words may hold spaces; else spaces.
             separator = separator or ("\t" if "\t" in text.strip(" \t") else " ")
@@ -119,7 +122,8 @@ def extended(line, fields, cells, spaced):
     """
     # In CoNLL-U a column may be empty: there, tabs at the end are no blanks around a word.
     text = line.rstrip("\r\n")
-    text = text if fields and text.endswith(fields[-1]) else text.rstrip(" \t")
+    is_whole = text.endswith(fields[-1]) if fields else RANGE.match(text)
+    text = text if is_whole else text.rstrip(" \t")
     separator = "\t" if "\t" in text.strip(" \t") else " "
     if fields and separator == " " and spaced:
         raise InputError(

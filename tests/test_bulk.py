@@ -250,6 +250,17 @@ def test_tagged_conllu_is_still_conllu(main, tagger, tmp_path, options):
     assert words == [["I", "ca", "n't", "New York"]] and tags == tagger.tag(words)
 
 
+def test_empty_columns_at_the_end_of_conllu_stay(main, tmp_path):
+    """Also in lines without a word: the new columns come after them, as in all other lines."""
+    path = tmp_path / "in"
+    path.write_text(re.sub("_\n", "\n", CONLLU))
+    status, errors, output = main("--conll", path, "--word-column", "1", "--confidence")
+    rows = [line.split("\t") for line in output.splitlines() if "\t" in line]
+    assert (status, errors, len(rows)) == (0, [], 6)
+    assert {(len(row), row[9]) for row in rows} == {(12, "")}
+    assert "".join("\t".join(row[:10]) + "\n" for row in rows) in path.read_text()
+
+
 def test_tags_with_spaces_need_tabs(main, monkeypatch, tmp_path, tagger):
     path = tmp_path / "in"
     init = Tagger.__init__
