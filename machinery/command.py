@@ -107,7 +107,7 @@ def print_tables(tagger, sentences, arguments):
         heads, columns = zip(*columns, strict=True)
         rows = [["", *heads]] * any(heads) + list(zip(words, *columns, strict=True))
         lines = aligned([list(map(visible, row)) for row in rows])
-        print("\n".join([*lines, ""]), flush=True)
+        print("\n".join([*lines, ""]))
 
 
 def entities(words, tags):
@@ -138,7 +138,6 @@ def write_sentences(tagger, sentences, arguments):
             blank = " " * word.startswith(("-DOCSTART-", "\ufeff"))
             sys.stdout.write(f"{blank}{separator.join((word, *more))}\n")
         sys.stdout.write("\n")
-    sys.stdout.flush()
 
 
 def write_rows(tagger, sentences, arguments, word_column):
@@ -154,7 +153,6 @@ def write_rows(tagger, sentences, arguments, word_column):
         for line, fields in rows:
             added = next(cells) if fields else filler(line, count)
             sys.stdout.write(extended(line, fields, added, spaced) if added else line)
-    sys.stdout.flush()
 
 
 def tag_with_space(tagger):
@@ -180,7 +178,7 @@ def tag_input(tagger, arguments, window):
     # Who types wants to see each answer.
     window = 1 if from_stdin and sys.stdin.isatty() else window
     to_terminal = sys.stdout.isatty()
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    sys.stdout.reconfigure(newline="\n")
     with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
         lines = decoded_lines(file, name, bar, whole=arguments.conll is not None)
         if arguments.conll is not None:

@@ -1,5 +1,6 @@
 """WCDataset, collate and the batch sampler."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -71,8 +72,33 @@ def test_batches_hold_sentences_of_like_length():
     assert spread(pooled) < spread(unpooled) / 5
     in_order = [lengths[batch].max().item() for batch in LengthBatchSampler(lengths, 10, False)]
     assert in_order == sorted(in_order)
-    first = [lengths[batch].max().item() for batch in pooled]
-    assert first != sorted(first)  # the batches are shuffled
+
+
+def test_batches_and_the_sentences_in_them_are_shuffled():
+    """One pool holds all sentences: unshuffled, its batches would come by length; and in pools of
+    one batch, unshuffled sentences would share their batch with the same ones in every epoch."""
+    lengths = torch.randperm(1000)
+    one_pool = LengthBatchSampler(lengths, 10, shuffle=True, pool_batches=100)
+    longest = [lengths[batch].max().item() for batch in one_pool]
+    assert sorted(longest) == list(range(9, 1000, 10)) and longest != sorted(longest)
+    own_pools = LengthBatchSampler(lengths, 10, shuffle=True, pool_batches=1)
+    epochs = []
+    for epoch in (0, 1):
+        own_pools.set_epoch(epoch)
+        epochs.append({frozenset(batch) for batch in own_pools})
+    assert len(epochs[0] & epochs[1]) < 3
+
+
+def test_pools_hold_ten_batches():
+    """As many as it takes to pad little, but no more: see LengthBatchSampler."""
+    lengths = torch.randperm(1000)
+    batches = list(LengthBatchSampler(lengths, 10, shuffle=True, seed=1))
+    unpooled = list(LengthBatchSampler(lengths, 10, shuffle=True, seed=1, pool_batches=1))
+    spread = [
+        sum((lengths[batch].max() - lengths[batch].min()).item() for batch in some)
+        for some in (batches, unpooled)
+    ]
+    assert 1 / 12 < spread[0] / spread[1] < 1 / 8
 
 
 def test_order_depends_on_seed_and_epoch_alone():
@@ -85,7 +111,8 @@ def test_order_depends_on_seed_and_epoch_alone():
         return list(sampler)
 
     assert order(1, 2) == order(1, 2)
-    assert order(1, 2) != order(1, 3) and order(1, 2) != order(2, 2)
+    orders = [order(seed, epoch) for seed in range(4) for epoch in range(4)]
+    assert all(a != b for a, b in itertools.combinations(orders, 2))
 
 
 def test_loader_and_sampler_agree(dataset):

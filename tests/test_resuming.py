@@ -150,6 +150,19 @@ def test_another_measure_keeps_the_best_by_the_old(run, monkeypatch, tmp_path, l
     ]
 
 
+@pytest.mark.parametrize("constants", [dict(criterion="accuracy"), dict(constrain_tags=False)])
+def test_another_measure_begins_the_search_and_the_patience_anew(run, falling, tmp_path, constants):
+    """A run that has ended goes on, and its next epoch is the best, however low its score."""
+    run(epochs=9, patience=1)
+    last = str(tmp_path / "last.pt")
+    assert load_checkpoint(last)["epoch"] == 2
+    run(checkpoint=last, **constants)
+    state, best = map(load_checkpoint, (last, tmp_path / "best.pt"))
+    assert state["epoch"] == 4 and best["epoch"] == 3
+    assert [entry["best"] for entry in state["history"]] == [1, 0, 1, 0]
+    assert state["best_score"] == 0.25
+
+
 # Names of files ----------------------------------------------------------------------------------
 
 

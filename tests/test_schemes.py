@@ -5,10 +5,12 @@ import random
 
 import pytest
 
+import inference
 from inference import Tagger
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-from machinery.spans import convert_scheme, detect_scheme, may_follow, spans
+from machinery.spans import convert_scheme, detect_scheme, may_follow, scores, spans
+from utils import read_words_tags
 
 # Two places side by side, an entity at the start and at the end, a sentence without any.
 WRITTEN = {
@@ -100,11 +102,25 @@ def test_training_in_another_scheme(tiny_train, monkeypatch, capsys):
     assert {"S-PER", "B-LOC", "E-LOC"} <= set(state["tag_map"])
     tags = Tagger(tiny_train.last_file).tag([["Dunston", "in", "Paris"] * 5])
     assert convert_scheme(convert_scheme(tags, "IOB2"), "BIOES") == tags
+    # Validation is in it, too: gold tags in IOB2 would never equal S-PER.
+    words, gold = read_words_tags(tiny_train.val_file)
+    found = Tagger(tiny_train.last_file).tag(words)
+    expected = scores(convert_scheme(gold, "BIOES"), found)
+    assert state["history"][-1]["accuracy"] == expected["accuracy"]
+    assert state["history"][-1]["macro_f1"] == expected["macro_f1"]
 
 
 @pytest.mark.parametrize("constrain", [True, False])
-def test_constrain_tags_is_remembered(tiny_train, monkeypatch, constrain):
+def test_constrain_tags_counts_in_training_and_tagging(tiny_train, monkeypatch, constrain):
+    decoders = []
+
+    def predict(model, dataset, batch_size, decoder, *arguments, **more):
+        decoders.append(decoder)
+        return inference.predict(model, dataset, batch_size, decoder, *arguments, **more)
+
+    monkeypatch.setattr(tiny_train, "predict", predict)
     monkeypatch.setattr(tiny_train, "constrain_tags", constrain)
     tiny_train.main()
-    decoder = Tagger(tiny_train.last_file).decoder
-    assert (decoder.step_penalty is not None) == constrain
+    decoders.append(Tagger(tiny_train.last_file).decoder)
+    assert len(decoders) == 3
+    assert [decoder.step_penalty is not None for decoder in decoders] == [constrain] * 3

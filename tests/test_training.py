@@ -406,23 +406,22 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path, capsys):
+def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path):
     monkeypatch.setattr(tiny_train, "epochs", 3)
     tiny_train.main()
-    output = capsys.readouterr().out
     state = load_checkpoint(tiny_train.last_file)
     table = rows(tmp_path / "last.csv")
     assert [int(row["epoch"]) for row in table] == [1, 2, 3]
     assert [list(row) for row in table] == [list(checkpoints.HISTORY)] * 3
     for row, entry in zip(table, state["history"], strict=True):
         assert {name: float(value) for name, value in row.items()} == entry
-        assert (
-            f"loss {entry['lm_loss']:.3f} (language models) + {entry['tag_loss']:.3f} (" in output
-        )
-        assert f"validation {entry['val_loss']:.3f}" in output
-        assert f"accuracy {entry['accuracy']:.2%}, macro F1 {entry['macro_f1']:.2%}" in output
         assert entry["lr"] == pytest.approx(0.002)
         assert entry["seconds"] > 0
+    # The last entry, computed once more from what was saved: the model's scores of the file.
+    words, tags = read_words_tags(tiny_train.val_file)
+    expected = spans.scores(tags, Tagger(tiny_train.last_file).tag(words))
+    names = ("accuracy", "macro_f1", "entity_f1", "precision", "recall")
+    assert [state["history"][-1][name] for name in names] == [expected[name] for name in names]
     best = [entry for entry in state["history"] if entry["best"]][-1]
     assert state["best_score"] == best["entity_f1"]
     assert state["best_score"] == max(entry["entity_f1"] for entry in state["history"])
@@ -550,6 +549,30 @@ def test_durations(seconds, text):
 
 
 # Scoring, and what is refused -------------------------------------------------------------------
+
+
+def test_no_epochs_score_the_checkpoint_that_is_named(tiny_train, monkeypatch, tmp_path):
+    """Not the best file, even if the checkpoint's run wrote it."""
+    made_up = iter([0.9, 0.1, 0.1])
+    result = dict(accuracy=0.5, macro_f1=0.5, precision=0.5, recall=0.5)
+    scored, weights = [], "forward_lm_out.weight"
+
+    def score_file(model, *_):
+        scored.append(model.state_dict()[weights].clone())
+        return {}, []
+
+    monkeypatch.setattr(tiny_train, "scores", lambda *_: result | dict(entity_f1=next(made_up)))
+    monkeypatch.setattr(tiny_train, "score_file", score_file)
+    monkeypatch.setattr(tiny_train, "epochs", 3)
+    tiny_train.main()
+    last, best = map(load_checkpoint, (tiny_train.last_file, tiny_train.best_file))
+    assert (best["epoch"], last["epoch"]) == (1, 3)
+    assert not torch.equal(best["model"][weights], last["model"][weights])
+    monkeypatch.setattr(tiny_train, "epochs", 0)
+    for path, expected in ((tiny_train.last_file, last), (tiny_train.best_file, best)):
+        monkeypatch.setattr(tiny_train, "checkpoint", path)
+        tiny_train.main()
+        assert torch.equal(scored[-1].cpu(), expected["model"][weights])
 
 
 def test_no_epochs_only_score_the_checkpoint(tiny_train, monkeypatch, tmp_path, capsys):

@@ -1,0 +1,96 @@
+"""What a person at a terminal sees: answers at once, tables without bars in them."""
+
+import contextlib
+import os
+import select
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+from inference import Tagger
+
+
+class Terminal:
+    """A terminal of our own, in which a program runs."""
+
+    def __init__(self, command, folder, **streams):
+        fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 200, 0, 0))
+        modes = termios.tcgetattr(theirs)
+        modes[3] &= ~termios.ECHO  # what we type is not part of what we see
+        termios.tcsetattr(theirs, termios.TCSANOW, modes)
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | streams
+        self.process = subprocess.Popen([sys.executable, *command], cwd=folder, **streams)
+        os.close(theirs)
+
+    def type(self, line):
+        """Type a line, and Enter."""
+        os.write(self.ours, f"{line}\n".encode())
+
+    def until(self, text, stream=None, seconds=120):
+        """What is to be seen, up to and including a text; fails if it does not come."""
+        seen, end = b"", time.monotonic() + seconds
+        stream = self.ours if stream is None else stream.fileno()
+        while not seen.endswith(text.encode()):
+            assert select.select([stream], [], [], max(0, end - time.monotonic()))[0], seen
+            some = os.read(stream, 1)
+            assert some, seen
+            seen += some
+        return seen.decode()
+
+    def end(self):
+        """Ctrl-D; what is still to be seen then, and the exit status."""
+        os.write(self.ours, b"\x04")
+        seen = b""
+        with contextlib.suppress(OSError):  # on Linux, the end
+            while some := os.read(self.ours, 1000):
+                seen += some
+        os.close(self.ours)
+        return seen.decode(), self.process.wait(120)
+
+
+def test_typed_sentences_are_answered_at_once(root, tiny_checkpoint):
+    terminal = Terminal(["inference.py", "--checkpoint", str(tiny_checkpoint)], root)
+    terminal.type("Paris is old")
+    first = terminal.until("\r\n\r\n")  # before the next is typed
+    terminal.type("in")
+    second = terminal.until("\r\n\r\n")
+    assert [line.split()[0] for line in first.split("\r\n") if line] == ["Paris", "is", "old"]
+    assert second.split()[0] == "in"
+    assert "\r" not in (first + second).replace("\r\n", "")  # no bar
+    assert terminal.end() == ("", 0)
+
+
+def test_typed_sentences_reach_another_program_at_once(root, tiny_checkpoint):
+    command = ["inference.py", "--checkpoint", str(tiny_checkpoint), "--tokenized"]
+    terminal = Terminal(command, root, stdout=subprocess.PIPE)
+    for sentence in (["Paris", "it's"], ["in"]):
+        terminal.type(" ".join(sentence))
+        answer = terminal.until("\n\n", terminal.process.stdout)
+        assert [line.split(" ")[0] for line in answer.splitlines() if line] == sentence
+    assert terminal.end()[1] == 0
+    assert terminal.process.stdout.read() == b""
+
+
+def test_a_notebook_sees_no_bars(tiny_checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    tagger = Tagger(tiny_checkpoint)
+    assert len(tagger.tag([["Paris"], ["is", "old"]])) == 2
+    assert len(list(tagger.stream([["Paris"]]))) == 1
+    assert len(tagger.tag_with_confidence([["Paris"]])) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tables_have_no_bar_in_them(tiny_checkpoint, monkeypatch, run_inference, tmp_path):
+    """Where both streams are the terminal, a bar would stand between the rows."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    arguments = ("--checkpoint", tiny_checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.stdout, "isatty", lambda: True)
+        assert run_inference(*arguments, stdin=b"Paris\nis\n")[1] == []
+    status, bar, output = run_inference(*arguments, stdin=b"Paris\nis\n")
+    assert status == 0 and "stdin" in "".join(bar) and len(output.splitlines()) == 4
