@@ -11,6 +11,7 @@ machinery/command.py says what each of them reads and writes. Only the checkpoin
 holds the model, its settings and its vocabularies.
 """
 
+import itertools
 import math
 
 # Before torch: importing machinery silences a warning that importing torch gives.
@@ -18,17 +19,17 @@ from machinery.errors import END, START, InputError, run_script, visible
 
 # isort: split
 import torch
-from tqdm import tqdm
 
-from datasets import WCDataset, data_loader
+from datasets import WCDataset, collate, data_loader
 from machinery.command import read_arguments, tag_input
 from machinery.evaluation import compare_all, print_mistakes, write_errors
-from machinery.probabilities import BARELY, best_paths, confident_paths
+from machinery.probabilities import best_paths, confident_paths, step_penalty
 from machinery.processes import default_device, gather
 from machinery.report import print_scores
 from machinery.runs import load_run
-from machinery.spans import convert_scheme, may_follow, scores
+from machinery.spans import convert_scheme, scores
 from machinery.text import windows
+from machinery.threads import in_threads
 from models import LM_LSTM_CRF, ViterbiLoss, word_penalty
 from utils import read_words_tags
 
@@ -110,54 +111,62 @@ class ViterbiDecoder:
         return [row[1 : row[0]] for row in rows]
 
 
-@torch.inference_mode()
-def scored_batches(model, dataset, batch_size, description=None, shared=False):
+def map_batches(model, dataset, batch_size, function, description=None, shared=False):
     """Score the sentences of a data set, those of like length together.
+
+    Several cores share the products of one small batch badly. On a CPU, each thread therefore
+    computes a batch of its own; the longest come first, so that no thread is left with them.
 
     :param model: LM_LSTM_CRF, on the device where it runs
     :param dataset: WCDataset
+    :param function: from the CRF scores (N, L, m, m) and the Batch, both on the device, to a list
+        with an answer for each sentence
     :param description: shown before a progress bar; None shows no bar
-    :param shared: only this process's share of the batches, where several train together
-    :return: iterator over (positions of the sentences in the data set, Batch on the model's
-        device, CRF scores (N, L, m, m))
+    :param shared: share the work, where several processes train together; all get the result
+    :return: list of the answers, in the data set's order
     """
     model.eval()
     device = next(model.parameters()).device
-    loader = data_loader(dataset, batch_size, shuffle=False, shared=shared, device=device)
-    hidden = True if description is None else None  # None: unless stderr is a terminal
-    bar = tqdm(loader, desc=description, disable=hidden, leave=False, mininterval=0.5)
-    for positions, batch in zip(loader.batch_sampler, bar, strict=True):
-        batch = batch.to(device)
+    batches = list(data_loader(dataset, batch_size, shuffle=False, shared=shared).batch_sampler)
+
+    @torch.inference_mode()
+    def answer(positions):
+        """What `function` says of each sentence of a batch: list of (position, answer)"""
+        batch = collate([dataset[i] for i in positions]).to(device)
         crf_scores, _, _ = model(batch)
-        yield positions, batch, crf_scores
+        return list(zip(positions, function(crf_scores, batch), strict=True))
+
+    share = in_threads(answer, batches[::-1], 8 if device.type == "cpu" else 1, description)
+    answers = [None] * len(dataset)
+    for of_batch in itertools.chain(*(gather(share) if shared else [share])):
+        for position, of_sentence in of_batch:
+            answers[position] = of_sentence
+    return answers
 
 
 def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=None, shared=False):
     """Tag the sentences of a data set.
 
-    :param model, dataset, batch_size, description: as in scored_batches
+    :param model, dataset, batch_size, description, shared: as in map_batches
     :param decoder: ViterbiDecoder
     :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
-    :param shared: share the work, where several processes train together; all get the result
     :return: list of a list of tags for every sentence, in the data set's order; the mean loss of
         the sentences whose tags the model knows, or None
     """
-    tag_names = {index: tag for tag, index in dataset.tag_map.items()}
-    found, total_loss, total_known = [], 0.0, 0
-    batches = scored_batches(model, dataset, batch_size, description, shared)
-    for positions, batch, crf_scores in batches:
-        paths = decoder.decode(crf_scores, batch.word_lengths)
-        found += zip(positions, paths, strict=True)
+
+    def decode(crf_scores, batch):
+        """The path of each sentence and, if its tags are known, the mean loss of its batch."""
+        losses = itertools.repeat(None)
         if viterbi_loss is not None:
-            loss = viterbi_loss(crf_scores, batch.tags, batch.word_lengths).item()
-            known = int((batch.tags >= 0).all(1).sum())
-            total_loss, total_known = total_loss + loss * known, total_known + known
-    share = found, total_loss, total_known
-    shares, losses, counts = zip(*(gather(share) if shared else [share]), strict=True)
-    predicted = [None] * len(dataset)
-    for position, path in (pair for found in shares for pair in found):
-        predicted[position] = [tag_names[tag] for tag in path]
-    return predicted, None if viterbi_loss is None else sum(losses) / max(sum(counts), 1)
+            mean = viterbi_loss(crf_scores, batch.tags, batch.word_lengths).item()
+            losses = [mean if known else None for known in (batch.tags >= 0).all(1).tolist()]
+        return list(zip(decoder.decode(crf_scores, batch.word_lengths), losses, strict=False))
+
+    found = map_batches(model, dataset, batch_size, decode, description, shared)
+    tag_names = {index: tag for tag, index in dataset.tag_map.items()}
+    losses = [loss for _, loss in found if loss is not None]
+    mean = None if viterbi_loss is None else sum(losses) / max(len(losses), 1)
+    return [[tag_names[tag] for tag in path] for path, _ in found], mean
 
 
 class Tagger:
@@ -246,27 +255,17 @@ class Tagger:
         """What a function of machinery/probabilities.py finds for each sentence: a list."""
         dataset = self.dataset(list(sentences))
         loss = ViterbiLoss(dataset.tag_map).to(next(self.model.parameters()).device)
-        found = [None] * len(dataset)
-        for positions, batch, crf_scores in scored_batches(self.model, dataset, batch_size):
-            answers = function(self.decoder, loss, crf_scores, batch.word_lengths, *arguments)
-            for position, answer in zip(positions, answers, strict=True):
-                found[position] = answer
-        return found
+
+        def answer(crf_scores, batch):
+            """For each sentence of a batch."""
+            return function(self.decoder, loss, crf_scores, batch.word_lengths, *arguments)
+
+        return map_batches(self.model, dataset, batch_size, answer)
 
 
 # ------------------------------------------------------------------------------------------------
-# Second reading: rules of tag schemes, scoring a file, restoring a model
+# Second reading: scoring a file, restoring a model
 # ------------------------------------------------------------------------------------------------
-
-
-def step_penalty(tag_map, scheme):
-    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
-    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
-    outer = {START: "O", END: "O"}
-    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
-    return torch.tensor(
-        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
-    )
 
 
 def score_file(model, path, dataset, batch_size, decoder):
@@ -283,10 +282,10 @@ def score_file(model, path, dataset, batch_size, decoder):
 
 def evaluate(tagger, arguments):
     """Score a tagger on a file with gold tags, and say what goes wrong where."""
-    path, columns = arguments.evaluate, (arguments.word_column, arguments.tag_column)
-    of_training = tagger.word_column, tagger.tag_column
-    columns = (usual if c is None else c for c, usual in zip(columns, of_training, strict=True))
-    words, gold = read_words_tags(path, *columns)
+    path, word_column, tag_column = arguments.evaluate, arguments.word_column, arguments.tag_column
+    word_column = tagger.word_column if word_column is None else word_column
+    tag_column = tagger.tag_column if tag_column is None else tag_column
+    words, gold = read_words_tags(path, word_column, tag_column)
     if tagger.tag_scheme is not None:
         gold = convert_scheme(gold, tagger.tag_scheme)
     dataset = tagger.dataset(words, gold)

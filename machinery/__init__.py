@@ -6,6 +6,7 @@
     vectors       files of word vectors
     spans         entities, tag schemes, scores
     processes     several processes that train together
+    threads       several threads that tag
     files         the files that a run writes: whole, and its own alone
     checkpoints   checkpoint files: saved, read safely, checked
     runs          the state of a run: recorded, resumed, compared

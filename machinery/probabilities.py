@@ -1,12 +1,15 @@
-"""How probable tags are: the second reading of inference.py.
+"""How probable tags are, and what tag schemes forbid: the second reading of inference.py.
 
-Both functions take a ViterbiDecoder, a ViterbiLoss and the scores of a batch. Both count only
-paths that the decoder's scheme allows.
+confident_paths and best_paths take a ViterbiDecoder, a ViterbiLoss and the scores of a batch. They
+count only paths that the decoder's scheme allows.
 """
 
 import math
 
 import torch
+
+from machinery.errors import END, START
+from machinery.spans import may_follow
 
 BARELY = -1e6  # added to the score of what the tag scheme forbids
 
@@ -96,3 +99,13 @@ def decode_nbest(decoder, scores, lengths, count):
     if not found:
         return rank.new_empty(*rank.shape, 0), path_scores
     return torch.stack(found[::-1], dim=2), path_scores
+
+
+def step_penalty(tag_map, scheme):
+    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
+    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
+    outer = {START: "O", END: "O"}
+    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
+    return torch.tensor(
+        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
+    )

@@ -9,9 +9,11 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 import types
 
 import pytest
+import torch
 
 import datasets
 import inference
@@ -23,6 +25,7 @@ from machinery.command import write_sentences
 from machinery.errors import END, START
 from machinery.spans import scores
 from machinery.text import decoded_lines, split_at_blanks, windows
+from machinery.threads import in_threads
 from utils import read_words_tags
 
 
@@ -208,7 +211,7 @@ def test_random_files_come_back_with_a_column_more(main, tmp_path):
     """Cutting it off gives the same bytes: BOM, blanks around words, ends of lines, all."""
     generator, path = random.Random(1), tmp_path / "in"
     blanks = ["", "", " ", "   ", "\t", " \t "]
-    for number in range(60):
+    for number in range(40):
         separator = generator.choice([" ", "  ", "\t"])
         lines = ["-DOCSTART- X O"] * (number % 2)
         for _ in range(generator.randrange(12)):
@@ -388,26 +391,88 @@ def test_a_stream_is_read_no_further_than_a_window(tagger, monkeypatch):
         assert method(iter([["Paris"], []])) == method([["Paris"], []])
 
 
-def test_long_sentences_share_smaller_batches(tagger, monkeypatch):
-    generator, batches = random.Random(1), []
-    scored_batches = inference.scored_batches
+@pytest.fixture
+def batches(monkeypatch):
+    """The shape of the characters of each batch that is tagged, noted as it is made."""
+    shapes, collate = [], inference.collate
 
-    def seen(*arguments):
-        for found in scored_batches(*arguments):
-            batches.append(found[1].forward_chars.shape)
-            yield found
+    def noted(sentences):
+        batch = collate(sentences)
+        shapes.append(tuple(batch.forward_chars.shape))
+        return batch
 
-    lengths = [generator.choice((1, 20, 100, 200, 400, 800)) for _ in range(80)] + [0]
+    monkeypatch.setattr(inference, "collate", noted)
+    return shapes
+
+
+def test_long_sentences_share_smaller_batches(tagger, batches):
+    generator = random.Random(1)
+    lengths = [generator.choice((1, 20, 100, 200, 400, 800)) for _ in range(160)] + [0]
     sentences = [["word"] * length for length in lengths]
-    monkeypatch.setattr(inference, "scored_batches", seen)
     together = tagger.tag(sentences)
     assert list(map(len, together)) == lengths
-    assert len(batches) > 80 // 32 + 1
+    assert len(batches) > 160 // 32 + 1 and sum(n for n, _ in batches) == len(sentences)
     assert max(n for n, _ in batches) > 16
     for n, characters in batches:
         assert n == 1 or n * characters <= inference.batch_size * datasets.usual_length
     for position in (0, 7, 33, 80):
         assert tagger.tag([sentences[position]]) == [together[position]]
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    """PyTorch may use three cores, even where the tests are given one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(before)
+
+
+def test_tags_do_not_depend_on_batches_and_threads(tagger, monkeypatch, cores, batches):
+    generator = random.Random(1)
+    words = "Dunston checks in at the Majestic Hotel . Paris zzz".split()
+    sentences = [generator.choices(words, k=generator.randrange(30)) for _ in range(100)]
+    monkeypatch.setattr(inference, "batch_size", 1)
+    alone = tagger.tag(sentences), tagger.nbest(sentences, 2)
+    for size in (7, 64, 1000):
+        monkeypatch.setattr(inference, "batch_size", size)
+        batches.clear()
+        assert tagger.tag(sentences) == alone[0]
+        assert len(batches) == -(-len(sentences) // size)
+        found = [[tags for tags, _ in paths] for paths in tagger.nbest(sentences, 2)]
+        assert found == [[tags for tags, _ in paths] for paths in alone[1]]
+
+
+def test_threads_share_the_cores(cores):
+    seen, meeting = [], threading.Barrier(3)
+
+    def note(item):
+        meeting.wait(60)  # all three are at work at the same time
+        seen.append((threading.get_ident(), torch.get_num_threads()))
+        return item * 2
+
+    assert in_threads(note, [5, 3, 4], most=8) == [10, 6, 8]
+    assert len(dict(seen)) == 3 and set(dict(seen).values()) == {1}
+    assert torch.get_num_threads() == 3
+    assert in_threads(lambda _: torch.get_num_threads(), [1, 2], most=1) == [3, 3]
+    assert in_threads(print, [], most=8) == []
+    later = []
+    thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert later == [3]
+
+
+def test_an_error_in_a_thread_ends_the_others(cores):
+    begun = []
+
+    def fail(item):
+        begun.append(item)
+        raise KeyboardInterrupt if item == 0 else ValueError
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(fail, list(range(1000)), most=3)
+    assert len(begun) < 1000 and torch.get_num_threads() == 3
 
 
 def test_strings_are_not_sentences(tagger):

@@ -126,15 +126,13 @@ CHANGES = {
         ("*maps, self.caseless)", "*maps)", "datasets wiring"),
     ],
     "inference.py": [
-        ("loss * known, total_known", "loss, total_known", "wiring training"),
-        ("known = int((batch.tags >= 0).all(1).sum())", "known = len(batch.tags)", "wiring"),
+        ("mean if known else None for known", "mean for known", "wiring"),
+        ("(batch.tags >= 0).all(1).tolist()]", "(batch.tags >= 0).any(1).tolist()]", "wiring"),
         ("*self.maps, caseless=self.caseless)", "*self.maps)", "wiring inference"),
         ('state["scheme"] if settings["constrain_tags"] else None', 'state["scheme"]', "schemes"),
-        ("BARELY for j in names", "-math.inf for j in names", "schemes family"),
         ("gold = convert_scheme(gold, tagger.tag_scheme)", "pass", "evaluation"),
         ("for some in windows(sentences, window):", "for some in windows(sentences, 10**9):",
          "bulk"),
-        ("hidden = True if description is None else None", "hidden = None", "terminal bulk"),
         ("    model.eval()\n", "", "inference training"),
     ],
     "utils.py": [
@@ -222,7 +220,13 @@ CHANGES = {
         ("if number == 1 and HEADER", "if HEADER", "encoding"),
         ("if count not in (None, number - 1):", "if False:", "encoding"),
     ],
+    "machinery/threads.py": [
+        ("hidden = True if description is None else None", "hidden = None", "terminal bulk"),
+        ("        torch.set_num_threads(cores)", "        pass", "bulk"),
+        ("initargs=(cores // count,)", "initargs=(cores,)", "bulk"),
+    ],
     "machinery/probabilities.py": [
+        ("BARELY for j in names", "-math.inf for j in names", "schemes family"),
         ("steps.sum(2).clamp(max=1)", "steps.sum(2)", "family"),
         ("logs.exp().clamp(max=1)", "logs.exp()", "family"),
     ],
