@@ -24,7 +24,7 @@ from datasets import WCDataset, collate, data_loader
 from machinery.command import read_arguments, tag_input
 from machinery.evaluation import compare_all, print_mistakes, write_errors
 from machinery.probabilities import best_paths, confident_paths, step_penalty
-from machinery.processes import default_device, gather
+from machinery.processes import default_device, gather, use_half_precision
 from machinery.report import print_scores
 from machinery.runs import load_run
 from machinery.spans import convert_scheme, scores
@@ -35,6 +35,7 @@ from utils import read_words_tags
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
 batch_size = 32  # sentences; more is faster on a GPU, if they fit
+half_precision = False  # compute in bfloat16 what can be: faster, if the hardware has it
 window = 1024  # sentences taken from a stream before they are tagged, those of like length together
 
 
@@ -133,7 +134,8 @@ def map_batches(model, dataset, batch_size, function, description=None, shared=F
     def answer(positions):
         """What `function` says of each sentence of a batch: list of (position, answer)"""
         batch = collate([dataset[i] for i in positions]).to(device)
-        crf_scores, _, _ = model(batch)
+        with torch.autocast(device.type, torch.bfloat16, model.half_precision):
+            crf_scores, _, _ = model(batch)
         return list(zip(positions, function(crf_scores, batch), strict=True))
 
     share = in_threads(answer, batches[::-1], 8 if device.type == "cpu" else 1, description)
@@ -181,12 +183,14 @@ class Tagger:
 
     :param path: a checkpoint that train.py wrote, on whatever device
     :param device: where to run; by default CUDA if there is one
+    :raises InputError: the file is no checkpoint, or the hardware has no half precision
     """
 
-    def __init__(self, path=checkpoint, device=None):
+    def __init__(self, path=checkpoint, device=None, half_precision=half_precision):
         state = load_run(path)
         settings = state["settings"]
         self.model = restore_model(state, path).to(device or default_device())
+        use_half_precision(self.model, half_precision)
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = settings["caseless"]
         self.word_column, self.tag_column = settings["word_column"], settings["tag_column"]

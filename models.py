@@ -66,6 +66,7 @@ class LM_LSTM_CRF(nn.Module):
             raise ValueError("co_training = True: expected use_characters = True, found False")
         self.use_characters, self.co_training = use_characters, co_training
         self.attention = None
+        self.half_precision = False  # whether those who call it are to use autocast
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
@@ -101,8 +102,7 @@ class LM_LSTM_CRF(nn.Module):
 
     def fine_tune_word_embeddings(self, fine_tune=True, has_vector=None):
         """Train the embeddings of all words of the training data, or only of those without a
-        pre-trained vector: has_vector (vocab_size) bool says which words have one; None: all.
-        """
+        pre-trained vector: has_vector (vocab_size) bool says which have one; None: all."""
         fixed = self.word_embeddings.fixed
         fixed.fill_(not fine_tune)
         if not fine_tune and has_vector is not None:
@@ -141,8 +141,10 @@ class LM_LSTM_CRF(nn.Module):
         if self.attention is not None:
             features = self.attention(features, batch.word_lengths)
 
-        # CRF: the score of every tag at every word after every tag.
-        return self.crf(self.dropout(features)), forward_lm, backward_lm
+        # CRF: the score of every tag at every word after every tag; never in half precision, since
+        # the differences between paths are small beside the sums over all words.
+        with torch.autocast(features.device.type, enabled=False):
+            return self.crf(self.dropout(features.float())), forward_lm, backward_lm
 
     def read_characters(self, lstm, chars, markers):
         """The state of a character LSTM at the end of each word: (N, C) and (N, L) -> (N, L, H).
@@ -293,7 +295,7 @@ class LanguageModelLoss(nn.Module):
         preceding = torch.cat((end, words[:, :-1]), dim=1).masked_fill(~at_word, nothing)
         both = (forward_scores, following), (backward_scores, preceding)
         return sum(
-            F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="sum")
+            F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), reduction="sum")
             for scores, targets in both
         ) / at_word.sum().clamp(min=1)
 

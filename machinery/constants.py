@@ -151,6 +151,7 @@ CONSTANTS = dict(
     unk_rate=number(TRAINING, *SHARE),
     batch_size=whole(TRAINING, 1, 10**6),
     eval_batch_size=whole(FREE, 1, 10**6),
+    half_precision=flag(TRAINING),
     epochs=whole(FREE, 0, 10**6),
     patience=whole(TRAINING, 1),
     criterion=choice(SCORE, "f1", "entity_f1", "macro_f1", "accuracy"),

@@ -2,6 +2,7 @@
 
     python tests/benchmark.py                        the sample corpus
     python tests/benchmark.py train.txt              another file: word first, tag last
+    python tests/benchmark.py --limit                how near to the processor's limit this comes
     python tests/benchmark.py --processes            two processes that train together, and one
     python tests/benchmark.py --profile              where the time of a training step goes
     python tests/benchmark.py --memory               peak memory, with a corpus 10 times as long
@@ -35,6 +36,7 @@ import types
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -275,6 +277,80 @@ def measure_sentences(setup, batch_sizes):
             )
 
 
+def operations(model, loss_of, batch, training):
+    """Floating-point operations of the products of a step: additions and multiplications.
+
+    PyTorch counts those of matrix products. It does not know what an LSTM does: for each position,
+    pads included, it multiplies by every weight once, and twice more on the way back.
+
+    :param loss_of: from what the model returns and the batch to a loss
+    """
+    of_lstms, hooks, inside = 0, [], set()
+
+    def count(module, inputs, _):
+        nonlocal of_lstms
+        weights = sum(p.numel() for name, p in module.named_parameters() if "weight" in name)
+        of_lstms += 2 * weights * inputs[0].size(0) * inputs[0].size(1) * (3 if training else 1)
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.LSTM):
+            hooks.append(module.register_forward_hook(count))
+            inside.add(name)
+    model.train(training)
+    with FlopCounterMode(display=False) as counter, torch.set_grad_enabled(training):
+        result = model(batch)
+        if training:
+            loss_of(result, batch).backward()
+    for hook in hooks:
+        hook.remove()
+    model.zero_grad()
+    # Where PyTorch computes an LSTM by matrix products, it counts them: not twice.
+    counts = counter.get_flop_counts()
+    twice = sum(
+        sum(of_module.values())
+        for name, of_module in counts.items()
+        if name.partition(".")[2] in inside
+    )
+    return counter.get_total_flops() - twice + of_lstms
+
+
+def measure_limit(setup, batch_sizes, size=3000, steps=20):
+    """Operations per second in training and tagging, and in one large product: in turns."""
+
+    def loss_of(result, batch):
+        crf = setup.viterbi_loss(result[0], batch.tags, batch.word_lengths)
+        return setup.lm_loss(*result[1:], batch) + crf
+
+    a, b = torch.randn(2, size, size, device=setup.device)
+
+    def product():
+        a @ b
+        return 2 * size**3 / 1e9
+
+    optimizer = setup.optimizer(setup.model)
+    for training, batch_size in [(True, n) for n in batch_sizes] + [(False, TAGGING_BATCH)]:
+        batches = list(itertools.islice(setup.batches(False, batch_size, training), steps))
+        billions = sum(
+            operations(setup.model, loss_of, batch.to(setup.device), training) / 1e9
+            for batch in batches
+        )
+
+        def work(training=training, batches=batches, billions=billions):
+            if training:
+                setup.project_steps(batches, optimizer)
+            else:
+                setup.tag(setup.model, batches)
+            return billions
+
+        work()
+        rates = in_turns(setup.device, {"project": work, "one product": product}, 9)
+        what = f"training, batch {batch_size}" if training else f"tagging, batch {batch_size}"
+        row(f"GFLOP/s, {what}", rates)
+        each = billions * 1000 / len(batches)
+        seconds = billions / statistics.median(rates["project"]) / len(batches)
+        print(f"    a batch: {each:,.0f} MFLOP in {seconds * 1000:.1f} ms")
+
+
 @process_group()
 def train_when_told(words, tags, emb_file, batch_size, told, done):
     """One of several processes: train on as many batches as `told` says, and put into `done` how
@@ -465,6 +541,7 @@ def main():
     parser.add_argument("--embeddings", metavar="FILE", help="a GloVe text file")
     parser.add_argument("--batch", type=int, nargs="+", default=[10, 32])
     parser.add_argument("--processes", action="store_true", help="two that train together, and one")
+    parser.add_argument("--limit", action="store_true", help="operations/s, and the most possible")
     parser.add_argument("--profile", action="store_true", help="where a training step's time goes")
     parser.add_argument("--memory", action="store_true", help="peak memory, corpus x 1 and x 10")
     parser.add_argument("--peak", type=int, nargs=2, help=argparse.SUPPRESS)
@@ -494,6 +571,8 @@ def main():
     if arguments.profile:
         return profile(setup, arguments.batch[0])
     header("", "project", "other", "ratio", "lowest to highest")
+    if arguments.limit:
+        return measure_limit(setup, arguments.batch)
     measure_sentences(setup, arguments.batch)
     for m in (20, 50):
         measure_crf(device, m)

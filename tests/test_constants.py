@@ -14,7 +14,7 @@ from conftest import TINY_CORPUS, differences
 
 import train
 from inference import Tagger
-from machinery import runs
+from machinery import processes, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import CONSTANTS, assign, checked, plain_value
 from machinery.errors import InputError
@@ -86,7 +86,7 @@ WRONG |= dict.fromkeys(
 )
 WRONG |= dict.fromkeys(
     "caseless expand_vocab use_characters co_training bidirectional use_crf constrain_tags "
-    "fine_tune_word_embeddings".split(),
+    "fine_tune_word_embeddings half_precision".split(),
     NO_FLAG,
 )
 WRONG |= dict.fromkeys(["lr", "lr_decay", "unk_rate", "averaging"], [*NO_NUMBER, -0.1])
@@ -332,6 +332,7 @@ OTHER = dict(
     unk_rate=0.125,
     batch_size=3,
     eval_batch_size=3,
+    half_precision=True,
     epochs=2,
     patience=3,
     criterion="accuracy",
@@ -350,6 +351,7 @@ def test_another_value_on_resuming(
 ):
     """Another model is refused; what decides scores or training is said; the rest is free."""
     role = CONSTANTS[name].role
+    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: True)
     monkeypatch.setattr(tiny_train, "checkpoint", str(tiny_checkpoint))
     monkeypatch.setattr(tiny_train, "epochs", 1)
     monkeypatch.setattr(tiny_train, name, OTHER[name])
