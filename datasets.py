@@ -170,11 +170,13 @@ def data_loader(dataset, batch_size, shuffle, seed=0, shared=False, device=None)
     """A DataLoader of Batches; its `batch_sampler` tells which sentences are in which batch.
 
     :param shared: give this process's share of them, where several train together
-    :param device: where they will be copied to
+    :param device: where they will be copied to; for a GPU, a process prepares them ahead, and
+        pinned memory lets Batch.to copy them while the GPU computes
     """
     share = (rank(), processes()) if shared else (0, 1)
     lengths = dataset.char_lengths()
     sampler = LengthBatchSampler(lengths, batch_size, shuffle, seed, share=share)
-    # Pinned memory lets Batch.to copy to the GPU while the GPU computes.
-    pin_memory = device is not None and device.type == "cuda"
-    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, pin_memory=pin_memory)
+    # With the common generator, a resumed run would draw other numbers than one that goes on.
+    gpu = dict(num_workers=1, persistent_workers=True, pin_memory=True, generator=torch.Generator())
+    gpu = gpu if device is not None and device.type == "cuda" else {}
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, **gpu)

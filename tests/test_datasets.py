@@ -121,6 +121,23 @@ def test_loader_and_sampler_agree(dataset):
         assert batch.word_lengths.tolist() == [len(WORDS[i]) + 1 for i in sentences]
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory'")  # of PyTorch, where there is no GPU
+def test_batches_for_a_gpu_are_prepared_ahead_in_the_same_order(dataset):
+    found = []
+    for device in (None, torch.device("cuda")):
+        loader, epochs = data_loader(dataset, 3, shuffle=True, seed=1, device=device), []
+        torch.manual_seed(1)
+        for epoch in (0, 1, 5):
+            loader.batch_sampler.set_epoch(epoch)
+            epochs += [[part.tolist() for part in batch] for batch in loader]
+        assert loader.num_workers == (device is not None)
+        found.append(epochs)
+    drawn = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(1))  # else resuming would not be exact
+    assert found[0] == found[1] and len(found[0]) == 6
+
+
 @pytest.mark.slow
 def test_a_million_sentences_fit_in_a_gigabyte(root, tmp_path):
     """Reads 1,000,000 sentences of 25 words, one of them of 5,000, and looks at some."""
