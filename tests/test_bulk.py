@@ -325,7 +325,32 @@ def test_the_column_of_training_is_in_the_checkpoint(main, monkeypatch, tmp_path
     monkeypatch.setattr(Tagger, "tag", lambda _, sentences: words.append(sentences) or [["O"]])
     main("--conll", path)
     main("--conll", path, "--checkpoint", other)
-    assert words == [[["O"]], [["Paris"]]]
+    main("--conll", path, "--checkpoint", other, "--word-column", "0")
+    assert words == [[["O"]], [["Paris"]], [["O"]]]
+
+
+@pytest.mark.parametrize("first", ["1-2\tdu\t", "0.1\tgo\t", "1\tde\t", "# text\n2-3\tdu\t"])
+def test_conllu_may_begin_with_any_of_its_lines(main, tmp_path, first):
+    """A range, an empty node, a word: what follows the first line is CoNLL-U all the same."""
+    columns = "_\t" * 7 + "_\n"
+    path = tmp_path / "in"
+    path.write_text(first + columns + ("" if first[:2] == "1\t" else "1\tde\t" + columns))
+    output = main("--conll", path, "--word-column", "1", "--confidence")[2]
+    assert len(output.splitlines()) == len(path.read_text().splitlines())
+    assert read_words_tags(path, 1, 3)[0] == [["de"]]
+    (tmp_path / "out").write_text(output)
+    assert read_words_tags(tmp_path / "out", 1, 3) == read_words_tags(path, 1, 3)
+
+
+@pytest.mark.parametrize("options, more", [([], 1), (["--confidence"], 2), (["--nbest", "3"], 6)])
+def test_documents_begin_with_as_many_columns_as_words_have(main, tmp_path, options, more):
+    """conlleval refuses lines of other widths, and takes -DOCSTART- for a word that is O."""
+    path = tmp_path / "in"
+    path.write_text(CONLL2003)
+    lines = [line.split(" ") for line in main("--conll", path, *options)[2].splitlines() if line]
+    assert {len(line) for line in lines} == {4 + more}
+    starts = [line for line in lines if line[0] == "-DOCSTART-"]
+    assert len(starts) == 2 and all(line[4:] == ["O"] * more for line in starts)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from conftest import differences, equal
 from parallel import Team
 
 import models
-from machinery import checkpoints, report, runs
+from machinery import checkpoints, files, report, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
 
@@ -83,6 +83,20 @@ def save_to_full_disk(as_command, folder):
     assert status == 1 and len(errors) == 1
     assert os.listdir(folder) == before
     return errors[0]
+
+
+def test_all_is_on_the_disk_before_a_file_takes_its_name(tmp_path, monkeypatch):
+    """At fsync the file has all its bytes, and the old file still has the name."""
+    path, seen = tmp_path / "last.pt", []
+    fsync = os.fsync
+
+    def spy(number):
+        seen.append((os.fstat(number).st_size, path.exists()))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    files.replace(path, "checkpoint", lambda file: file.write(b"12345"))
+    assert seen == [(5, False)] and path.read_bytes() == b"12345"
 
 
 @pytest.mark.parametrize("limit", [1000, 3_999_000])

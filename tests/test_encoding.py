@@ -187,6 +187,30 @@ def test_expanded_vocabulary(emb_file):
 
 
 @pytest.mark.parametrize("expand_vocab", [True, False])
+def test_special_words_of_a_file_of_vectors(tmp_path, expand_vocab):
+    """Its <unk> is ours; its <pad> and <end>, if it has any, are other things."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("<pad> 1 1\n<end> 2 2\n<unk> 3 3\na 4 4\n")
+    word_map, _, _ = maps_of("a")
+    embeddings, expanded, _, has_vector = load_embeddings(str(path), word_map, expand_vocab)
+    assert expanded == word_map and has_vector.tolist() == [False, False, True, True]
+    assert embeddings[[0, 2, 3]].tolist() == [[0, 0], [3, 3], [4, 4]]
+    assert embeddings[1].tolist() != [2, 2]
+
+
+def test_a_line_like_a_header_that_is_not_the_first(tmp_path):
+    """A number may be a word with a vector of one dimension."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("a 1\n3 2\nb 3\n")
+    embeddings, expanded, *_ = load_embeddings(str(path), maps_of("a b")[0])
+    assert {word: embeddings[expanded[word]].tolist() for word in "a3b"} == {
+        "a": [1],
+        "3": [2],
+        "b": [3],
+    }
+
+
+@pytest.mark.parametrize("expand_vocab", [True, False])
 def test_vectors_of_other_spellings(tmp_path, expand_vocab):
     path = tmp_path / "vectors.txt"
     path.write_text("Paris 1 1\nparis 2 2\nROME 3 3\nRome 4 4\nOslo 5 5\noslo 6 6\nBern 7 7\n")

@@ -14,7 +14,7 @@ from datasets import WCDataset, collate
 from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-from machinery.probabilities import decode_nbest
+from machinery.probabilities import best_paths, confident_paths, decode_nbest
 from models import CRF, LM_LSTM_CRF, SelfAttention, ViterbiLoss
 from utils import create_maps
 
@@ -427,6 +427,33 @@ def test_nbest_of_the_tagger_by_enumeration(tagger, constrain):
             [expected[tags] for tags in ranking], rel=1e-4
         )
     assert [paths[0][0] for paths in found] == tagger.tag(SENTENCES)
+
+
+def test_probabilities_are_never_above_one():
+    """Sums of exponentials may round to a little more."""
+    tag_map = {"<start>": 0, "a": 1, "b": 2, "<end>": 3}
+    scores, lengths = torch.full((1, 3, 4, 4), -80.0), torch.tensor([3])
+    scores[:, :, :, 1] = 40.0
+    scores[:, 2, :, 3] = 40.0
+    loss = ViterbiLoss(tag_map)
+
+    class Rounded:
+        """Of every probability, what rounding might make of it."""
+
+        forward_algorithm = loss.forward_algorithm
+
+        def step_probabilities(self, *arguments):
+            return loss.step_probabilities(*arguments) * (1 + 1e-6)
+
+        def log_partition(self, *arguments):
+            return loss.log_partition(*arguments) - 1e-4
+
+    decoder = ViterbiDecoder(tag_map)
+    ((pairs,), (paths,)) = (
+        confident_paths(decoder, Rounded(), scores, lengths),
+        best_paths(decoder, Rounded(), scores, lengths, 1),
+    )
+    assert pairs == [(1, 1.0), (1, 1.0)] and paths == [([1, 1], 1.0)]
 
 
 def test_constraints_rule_out_what_the_scheme_forbids_and_nothing_else():

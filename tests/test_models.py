@@ -83,6 +83,11 @@ def test_word_lstm_is_a_packed_bidirectional_lstm():
         torch.testing.assert_close(found[n, :length], expected[n, :length])
 
 
+def test_an_odd_word_lstm_in_one_direction():
+    lstm = WordLSTM(3, 5, num_layers=2, bidirectional=False)
+    assert lstm(torch.randn(2, 4, 3), torch.tensor([4, 1])).shape == (2, 4, 5)
+
+
 def test_odd_word_lstm_is_refused():
     with pytest.raises(ValueError, match="expected an even number.*found 7"):
         WordLSTM(5, 7)

@@ -4,12 +4,15 @@ import itertools
 import random
 
 import pytest
+import torch
 
 import inference
-from inference import Tagger
+from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
+from machinery.probabilities import best_paths
 from machinery.spans import convert_scheme, detect_scheme, may_follow, scores, spans
+from models import ViterbiLoss
 from utils import read_words_tags
 
 # Two places side by side, an entity at the start and at the end, a sentence without any.
@@ -26,6 +29,44 @@ def test_detection_and_conversion(scheme):
     assert detect_scheme(WRITTEN[scheme]) == scheme
     for target in ("IOB2", "BIOES"):
         assert convert_scheme(WRITTEN[scheme], target) == WRITTEN[target]
+
+
+@pytest.mark.parametrize("scheme", WRITTEN)
+def test_tags_without_types(scheme):
+    """Bare letters are one type, called ""; "B-" is another word for B."""
+    bare = [[tag[0] for tag in tags] for tags in WRITTEN[scheme] if "PER" not in "".join(tags)]
+    assert detect_scheme(bare) == scheme or scheme == "IOB1"
+    for target in ("IOB2", "BIOES"):
+        expected = [[t[0] for t in tags] for tags in WRITTEN[target] if "PER" not in "".join(tags)]
+        assert convert_scheme(bare, target) == expected
+    assert spans(["O", "I", "I", "O"]) == spans(["O", "B-", "I", "O"]) == [("", 1, 3)]
+    assert not may_follow("O", "I", "IOB2") and may_follow("B", "I", "IOB2")
+    assert may_follow("B", "E", "BIOES") and not may_follow("B", "B", "BIOES")
+
+
+def test_the_end_of_a_sentence_ends_its_entity():
+    """Detection counts that step, too, and decoding may not leave an entity open."""
+    open_ends = [["B-A", "I-A", "E-A"], ["S-A"], ["O", "B-A"], ["O", "B-A"], ["O", "B-A"]]
+    assert detect_scheme(open_ends) == "IOB2"
+    for tag in ("B-A", "I-A"):
+        assert not may_follow(tag, "O", "BIOES") and may_follow(tag, "O", "IOB2")
+    tag_map = {t: i for i, t in enumerate(("<start>", "B-A", "E-A", "O", "<end>"))}
+    scores = torch.zeros(1, 2, 5, 5)
+    scores[:, :, :, 1] = 9.0  # B-A is by far the best tag
+    assert ViterbiDecoder(tag_map, "BIOES").decode(scores, torch.tensor([2])) == [[3]]
+    assert ViterbiDecoder(tag_map).decode(scores, torch.tensor([2])) == [[1]]
+
+
+def test_where_the_scheme_leaves_no_path_there_are_tags_all_the_same():
+    """In IOB2, training data that have I-PER alone allow nothing at all."""
+    tag_map = {"<start>": 0, "I-PER": 1, "<end>": 2}
+    scores, lengths = torch.randn(2, 4, 3, 3), torch.tensor([4, 2])
+    decoder = ViterbiDecoder(tag_map, "IOB2")
+    assert decoder.decode(scores, lengths) == [[1, 1, 1], [1]]
+    ((paths, probability),) = best_paths(decoder, ViterbiLoss(tag_map), scores[:1], lengths[:1], 1)[
+        0
+    ]
+    assert paths == [1, 1, 1] and probability == pytest.approx(1)
 
 
 def test_detection_of_other_tags():

@@ -68,8 +68,6 @@ CHANGES = {
         ("result.get(constants.criterion, 0.0)", 'result["accuracy"]', "training"),
         ("            state = best\n", "            pass\n", "training"),
         ('    model.load_state_dict(state["model"])\n    print', "    print", "training"),
-        ("        model.load_state_dict(state", "    if True:\n        model.load_state_dict(state",
-         "training"),
         ("    if constants.epochs > 0:\n        best", "    if True:\n        best",
          "training constants"),
         ('state["epochs_since_best"] < constants.patience', "True", "training"),
