@@ -35,9 +35,9 @@ def test_scores_and_gradients_are_nearly_the_same(tiny_train, monkeypatch):
         with torch.autocast("cpu", torch.bfloat16, half):
             crf_scores, *of_words = model(batch)
         crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
-        loss = crf + lm_loss(*of_words, batch)
-        loss.backward()
-        assert crf_scores.dtype == loss.dtype == torch.float32
+        lm = lm_loss(*of_words, batch)
+        (crf + lm).backward()
+        assert crf_scores.dtype == crf.dtype == lm.dtype == torch.float32
         assert all((scores.dtype == torch.bfloat16) == half for scores in of_words)
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         assert {gradient.dtype for gradient in gradients} == {torch.float32}
