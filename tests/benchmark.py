@@ -3,6 +3,7 @@
     python tests/benchmark.py                        the sample corpus
     python tests/benchmark.py train.txt              another file: word first, tag last
     python tests/benchmark.py --limit                how near to the processor's limit this comes
+    python tests/benchmark.py --half-precision       bfloat16 against float32
     python tests/benchmark.py --processes            two processes that train together, and one
     python tests/benchmark.py --profile              where the time of a training step goes
     python tests/benchmark.py --memory               peak memory, with a corpus 10 times as long
@@ -48,7 +49,12 @@ from datasets import collate, data_loader  # noqa: E402
 from inference import ViterbiDecoder  # noqa: E402
 from machinery.average import WeightAverage  # noqa: E402
 from machinery.constants import checked  # noqa: E402
-from machinery.processes import default_device, process_group, replicated  # noqa: E402
+from machinery.processes import (  # noqa: E402
+    default_device,
+    process_group,
+    replicated,
+    use_half_precision,
+)
 from machinery.spans import scores  # noqa: E402
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
 from utils import read_words_tags  # noqa: E402
@@ -202,7 +208,9 @@ class Setup:
         total = 0
         for batch in batches:
             batch = batch.to(self.device)
-            self.decode(model(batch)[0], batch)
+            with torch.autocast(self.device.type, torch.bfloat16, model.half_precision):
+                crf_scores, _, _ = model(batch)
+            self.decode(crf_scores, batch)
             total += len(batch.words)
         return total
 
@@ -349,6 +357,26 @@ def measure_limit(setup, batch_sizes, size=3000, steps=20):
         each = billions * 1000 / len(batches)
         seconds = billions / statistics.median(rates["project"]) / len(batches)
         print(f"    a batch: {each:,.0f} MFLOP in {seconds * 1000:.1f} ms")
+
+
+def measure_precision(setup, batch_sizes, steps=20):
+    """Sentences per second in training and tagging, in half precision and in full: in turns."""
+    optimizer = setup.optimizer(setup.model)
+    for training, batch_size in [(True, n) for n in batch_sizes] + [(False, TAGGING_BATCH)]:
+        batches = list(itertools.islice(setup.batches(False, batch_size, training), steps))
+
+        def work(half, training=training, batches=batches):
+            use_half_precision(setup.model, half)
+            setup.constants.half_precision = half
+            if training:
+                return setup.project_steps(batches, optimizer)
+            return setup.tag(setup.model, batches)
+
+        tasks = {"bfloat16": lambda: work(True), "float32": lambda: work(False)}
+        for task in tasks.values():
+            task()
+        rates = in_turns(setup.device, tasks, 9)
+        row(f"sentences/s, {'training' if training else 'tagging'}, batch {batch_size}", rates)
 
 
 @process_group()
@@ -542,6 +570,7 @@ def main():
     parser.add_argument("--batch", type=int, nargs="+", default=[10, 32])
     parser.add_argument("--processes", action="store_true", help="two that train together, and one")
     parser.add_argument("--limit", action="store_true", help="operations/s, and the most possible")
+    parser.add_argument("--half-precision", action="store_true", help="bfloat16 against float32")
     parser.add_argument("--profile", action="store_true", help="where a training step's time goes")
     parser.add_argument("--memory", action="store_true", help="peak memory, corpus x 1 and x 10")
     parser.add_argument("--peak", type=int, nargs=2, help=argparse.SUPPRESS)
@@ -570,6 +599,9 @@ def main():
     setup = Setup(words, tags, device, emb_file=arguments.embeddings)
     if arguments.profile:
         return profile(setup, arguments.batch[0])
+    if arguments.half_precision:
+        header("", "bfloat16", "other", "ratio", "lowest to highest")
+        return measure_precision(setup, arguments.batch)
     header("", "project", "other", "ratio", "lowest to highest")
     if arguments.limit:
         return measure_limit(setup, arguments.batch)
