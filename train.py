@@ -95,7 +95,7 @@ unk_rate = None  # how often words seen once are read as <unk>, so that unknown 
 batch_size = 10  # sentences of one step, those of all processes together
 eval_batch_size = 32  # sentences of one process; changes speed and memory, but no score
 half_precision = False  # compute in bfloat16 what can be: faster, if the hardware has it
-epochs = 6  # in all, including those before resuming. 0: only score the checkpoint
+epochs = 8  # in all, including those before resuming. 0: only score the checkpoint
 patience = 15  # stop after so many epochs without a better validation score; the paper's code's
 criterion = "f1"  # the score that decides: entity F1 for tags of spans, macro F1 for others; or
 # "entity_f1", "macro_f1", "accuracy"

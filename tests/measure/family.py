@@ -3,6 +3,7 @@
     python tests/measure/family.py FOLDER
     python tests/measure/family.py FOLDER --worker 1 2    one of two processes that share the work
     python tests/measure/family.py FOLDER --speed         measure how fast each trains, alone
+    python tests/measure/family.py FOLDER --set half_precision=True    other constants of train.py
 
 FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
 and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
@@ -19,7 +20,7 @@ import statistics
 import tempfile
 import time
 
-from training import First, changed, train, trained
+from training import First, changed, parsed, train, trained
 
 SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
 SPEED_BATCHES, SPEED_ROUNDS = 20, 3
@@ -119,7 +120,7 @@ def main():
     parser.add_argument("--results", type=pathlib.Path, default="family.jsonl", metavar="FILE")
     parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
     parser.add_argument("--speed", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
 
     def finished():
         if not arguments.results.exists():

@@ -2,6 +2,7 @@
 
     python tests/measure/recipe.py                            the sample corpus, seeds 1 to 3
     python tests/measure/recipe.py --seeds 1 --worker 1 2     one of two such processes
+    python tests/measure/recipe.py --set half_precision=True  with other constants of train.py
 
 Trains train.py's model of named entities with the paper's recipe, then with one part of ours after
 the other, and prints a table of the test scores. Everything else is as train.py says.
@@ -15,7 +16,7 @@ import os
 import pathlib
 import statistics
 
-from training import ROOT, trained
+from training import ROOT, parsed, trained
 
 PAPER = dict(optimizer="sgd")
 ROWS = dict(PAPER, grad_clip=None, min_word_freq=1, unk_rate=0.5)
@@ -47,7 +48,7 @@ def main():
         "--results", type=pathlib.Path, default=pathlib.Path("recipe.jsonl"), metavar="FILE"
     )
     parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     results = pathlib.Path(arguments.results).absolute()
     os.chdir(ROOT)
 

@@ -3,7 +3,7 @@
     python tests/measure/results.py ner 1 2 3                  the sample corpus
     python tests/measure/results.py chunks 1 2 3
     python tests/measure/results.py pos 1 2 3
-    python tests/measure/results.py ncbi_disease 1 --data FOLDER --epochs 12
+    python tests/measure/results.py ncbi_disease 1 --data FOLDER --set half_precision=True
 
 FOLDER holds a folder for each corpus (train.txt, dev.txt, test.txt: word first, tag last) and, for
 use with them, glove/ with one text file of vectors.
@@ -19,7 +19,7 @@ import os
 import pathlib
 import statistics
 
-from training import ROOT, train, trained
+from training import ROOT, parsed, train, trained
 
 from machinery.checkpoints import save_history
 from machinery.spans import scores
@@ -63,9 +63,8 @@ def main():
     parser.add_argument("task", choices=[*TASKS, *CORPORA])
     parser.add_argument("seeds", type=int, nargs="+")
     parser.add_argument("--data", type=pathlib.Path, metavar="FOLDER")
-    parser.add_argument("--epochs", type=int, default=train.epochs)
     parser.add_argument("--history", metavar="FILE", help="where to keep the last seed's history")
-    arguments = parser.parse_args()
+    arguments = parsed(parser)
     constants, name = choose(arguments.task, arguments.data)
     column = constants.get("tag_column", train.tag_column)
     train_data, (words, tags) = (
@@ -75,7 +74,7 @@ def main():
     baseline = scores(tags, look_up(train_data, words))[name]
     found = []
     for seed in arguments.seeds:
-        result, history = trained(**constants, seed=seed, epochs=arguments.epochs)
+        result, history = trained(**constants, seed=seed)
         found.append(result[name])
         if arguments.history:
             save_history(arguments.history, history)

@@ -10,6 +10,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import train  # noqa: E402  (only found after the line above)
 from machinery.checkpoints import load_checkpoint  # noqa: E402
+from machinery.constants import assign  # noqa: E402
+
+
+def parsed(parser):
+    """The arguments of a program that measures; with --set, constants of train.py."""
+    parser.add_argument("--set", nargs="+", default=[], metavar="CONSTANT=VALUE", dest="constants")
+    arguments = parser.parse_args()
+    assign(vars(train), arguments.constants)
+    return arguments
 
 
 @contextlib.contextmanager
