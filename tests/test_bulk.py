@@ -444,6 +444,14 @@ def test_long_sentences_share_smaller_batches(tagger, batches):
         assert tagger.tag([sentences[position]]) == [together[position]]
 
 
+def test_the_longest_sentences_come_first(tagger, batches, monkeypatch):
+    """Else one thread would be left with them while the others have nothing to do."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    tagger.tag([["word"] * length for length in range(100)])
+    longest = [characters for _, characters in batches]
+    assert len(batches) == 4 and longest == sorted(longest, reverse=True)
+
+
 @pytest.fixture
 def cores(monkeypatch):
     """PyTorch may use three cores, even where the tests are given one."""

@@ -340,6 +340,22 @@ OTHER = dict(
 )
 
 
+def test_what_another_value_means():
+    """Written out, since the other tests go by the table."""
+    roles = dict(
+        model="use_characters co_training highway_layers bidirectional attention_heads use_crf "
+        "char_emb_dim char_rnn_dim char_rnn_layers word_emb_dim word_rnn_dim word_rnn_layers",
+        fixed="word_column tag_column min_word_freq min_lm_freq min_char_freq caseless "
+        "expand_vocab tag_scheme fine_tune_word_embeddings",
+        score="val_file constrain_tags criterion",
+        free="test_file emb_file eval_batch_size epochs checkpoint last_file best_file",
+    )
+    expected = {name: role for role, names in roles.items() for name in names.split()}
+    assert {n: c.role for n, c in CONSTANTS.items()} == dict.fromkeys(
+        CONSTANTS, "training"
+    ) | expected
+
+
 def test_every_constant_but_paths_has_another_value_here():
     paths = {"checkpoint", *(name for name in CONSTANTS if name.endswith("_file"))}
     assert set(OTHER) == set(CONSTANTS) - paths

@@ -163,6 +163,30 @@ def test_another_measure_begins_the_search_and_the_patience_anew(run, falling, t
     assert state["best_score"] == 0.25
 
 
+@pytest.mark.parametrize("old, new", [("B-PER", "B-LOC"), ("Paris", "London")])
+def test_other_training_data_are_said(run, tiny_corpus, tmp_path, old, new):
+    """Another word, or the same words with another tag."""
+    run()
+    tiny_corpus.write_text(tiny_corpus.read_text().replace(old, new, 1))
+    _, output = run(checkpoint=str(tmp_path / "last.pt"), epochs=3)
+    assert "Changed since the checkpoint was written: train_file is '4 sentences, " in output
+
+
+def test_a_file_that_is_kept_aside_is_never_missing(run, monkeypatch, tmp_path):
+    """Until it is written anew, it has both names."""
+    run()
+    before, seen = (tmp_path / "best.pt").read_bytes(), []
+    save = runs.save_checkpoint
+
+    def spy(path, state):
+        seen.append((tmp_path / "best.pt").read_bytes() == before)
+        save(path, state)
+
+    monkeypatch.setattr(runs, "save_checkpoint", spy)
+    run(seed=2)
+    assert seen[0] and (tmp_path / "best.1.pt").read_bytes() == before
+
+
 # Names of files ----------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from conftest import equal
 from torch import nn
 
 import datasets
+import inference
 import models
 from inference import Tagger
 from machinery.checkpoints import load_checkpoint
@@ -148,7 +149,7 @@ def test_maps_and_batches_are_what_the_constants_say(far, monkeypatch, seen):
     assert len(scores) == 6 and {s.size(2) for s in scores} == {arguments["lm_vocab_size"]}
 
 
-def test_processes_share_the_batches_of_training(far, monkeypatch):
+def test_processes_share_the_work(far, monkeypatch):
     """If each computed all of a batch, the result would be the same, but no faster."""
     loaders = []
     signature = inspect.signature(far.data_loader)
@@ -157,10 +158,13 @@ def test_processes_share_the_batches_of_training(far, monkeypatch):
         loaders.append(signature.bind(*args, **kwargs).arguments)
         return datasets.data_loader(*args, **kwargs)
 
-    monkeypatch.setattr(far, "data_loader", data_loader)
+    for module in (far, inference):
+        monkeypatch.setattr(module, "data_loader", data_loader)
     far.main()
-    (arguments,) = loaders
-    assert arguments["shared"] and arguments["device"] == torch.device("cpu")
+    training, *scoring = loaders
+    assert training["shuffle"] and training["device"] == torch.device("cpu")
+    assert [arguments["shuffle"] for arguments in scoring] == [False] * 3  # two epochs, the best
+    assert all(arguments["shared"] for arguments in loaders)
 
 
 def test_vectors_are_looked_up_as_the_constants_say(far, monkeypatch, tmp_path):

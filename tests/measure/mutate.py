@@ -21,6 +21,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The file, the text there, what replaces it, and the test files that run.
 CHANGES = {
     "train.py": [
+        # What a run decides
+        ("set().union(*train_data[1], *val_data[1])", "set().union(*train_data[1])", "training"),
+        ('state["epoch"] == first_epoch\n        losses', "True\n        losses", "resuming"),
+        ("    first_epoch = state[\"epoch\"]\n", "    first_epoch = 0\n", "resuming training"),
+        ("        constants.last_file = constants.checkpoint\n", "        pass\n", "training"),
+        ("constants.fine_tune_word_embeddings, has_vector)",
+         "constants.fine_tune_word_embeddings)", "training"),
+        ("rare_from=rare_from,", "rare_from=lm_vocab_size,", "wiring training"),
+        ("    report.report_unknown_tags(path, dataset)\n", "", "training hostile"),
+        ('best is not None and best["epoch"] == runs.best_epoch(state)', "best is not None",
+         "resuming"),
+        ("used = constants.best_file if is_saved else constants.last_file",
+         "used = constants.best_file", "resuming training"),
+        ("viterbi_loss, title, shared=True", "viterbi_loss, title", "wiring"),
+        ("model, val_set, constants.eval_batch_size", "model, val_set, 32", "wiring"),
+        ("        train_files = []\n", "        pass\n", "training"),
+        ("return losses | dict(tag_loss=crf_mean)", "return losses | dict(tag_loss=lm_mean)",
+         "wiring"),
+        ("use_half_precision(model.to(device), constants.half_precision)", "model.to(device)",
+         "precision"),
+        ("torch.bfloat16, constants.half_precision)", "torch.bfloat16, False)", "precision"),
         # What reaches the data and the maps
         ("constants.min_char_freq, constants.caseless\n", "1, constants.caseless\n", "wiring"),
         ("constants.min_char_freq, constants.caseless\n", "constants.min_char_freq\n", "wiring"),
@@ -74,9 +95,16 @@ CHANGES = {
         ("for path, dataset in ((constants.val_file, val_set), (constants.test_file, test_set))",
          "for path, dataset in ((constants.test_file, test_set),)", "training wiring"),
         ("patience = 15", "patience = 5", "wiring constants readme"),
-        ('["dropout"] = constants.dropout', '["dropout"]', "constants"),
+        ('["dropout"] = constants.dropout', '["dropout"]', "wiring"),
     ],
     "models.py": [
+        ("g * F.relu(transform(x)) + (1", "g * transform(x) + (1", "models"),
+        ("torch.where(fixed, vectors.detach(), vectors)", "vectors", "models training"),
+        ("batch.backward_chars, batch.backward_markers",
+         "batch.backward_chars, batch.forward_markers", "models"),
+        (".clamp(min=1)\n\n\ndef word", "\n\n\ndef word", "models parallel"),
+        ("known.sum().clamp(min=1)", "known.sum()", "crf parallel"),
+        ("words >= self.lm_vocab_size, self.unk", "words > self.lm_vocab_size, self.unk", "models"),
         # Every single dropout
         ("words = self.dropout(self.word_embeddings(batch.words))",
          "words = self.word_embeddings(batch.words)", "wiring models"),
@@ -128,6 +156,12 @@ CHANGES = {
         ("*maps, self.caseless)", "*maps)", "datasets wiring"),
     ],
     "inference.py": [
+        ("batches[::-1], 8", "batches, 8", "bulk"),
+        ("description=path, shared=True", "description=path", "wiring parallel"),
+        ("torch.bfloat16, model.half_precision)", "torch.bfloat16, False)", "precision"),
+        ("best[:, :, self.end].masked_fill_(pads, 0)", "pass", "crf"),
+        ("return scores + self.step_penalty", "return scores", "schemes family"),
+        ("if not 1 <= count <= 1000:", "if count < 1:", "inference"),
         ("mean if known else None for known", "mean for known", "wiring"),
         ("(batch.tags >= 0).all(1).tolist()]", "(batch.tags >= 0).any(1).tolist()]", "wiring"),
         ("*self.maps, caseless=self.caseless)", "*self.maps)", "wiring inference"),
@@ -170,6 +204,17 @@ CHANGES = {
         ("os.stat(path).st_mtime < begin", "False", "crashes report"),
     ],
     "machinery/runs.py": [
+        ("for sentence in itertools.chain(words, tags)", "for sentence in words", "resuming"),
+        ('    state["best_score"] = state["best_score"] if score is None else max(score, '
+         'state["best_score"])\n', '    state["best_score"] = score or 0.0\n', "training resuming"),
+        ("    for name in names(MODEL, FIXED):\n", "    for name in names(MODEL):\n", "constants"),
+        ('same = other["run"] == state["run"]', "same = True", "resuming training"),
+        ('        save_checkpoint(best_file, state)\n    save_checkpoint(last_file, state)\n',
+         '        pass\n    save_checkpoint(last_file, state)\n'
+         '    if state["epochs_since_best"] == 0:\n        save_checkpoint(best_file, state)\n',
+         "crashes resuming"),
+        ("        load_run(last_file)  #", "        pass  #", "constants"),
+        ("return settings | dict(processes=processes())", "return settings", "parallel"),
         ("(best_score=-1.0, epochs_since_best=0)", "(best_score=-1.0)", "resuming"),
         ("(best_score=-1.0, epochs_since_best=0)", "(epochs_since_best=0)", "resuming"),
         ("improved = score is None or score > ", "improved = score is None or score >= ",
@@ -188,6 +233,11 @@ CHANGES = {
          "weights = [weight.data for weight in self.trained]", "training wiring"),
     ],
     "machinery/files.py": [
+        ("        if os.path.exists(temporary):", "        if False:", "crashes"),
+        ("fcntl.LOCK_EX | fcntl.LOCK_NB", "fcntl.LOCK_SH | fcntl.LOCK_NB", "resuming"),
+        ("            os.link(os.path.realpath(path), name)", "            os.rename(path, name)",
+         "resuming"),
+        ("        check_can_save(path)\n", "", "crashes"),
         ("            file.flush()\n", "", "crashes"),
         ("            os.fsync(file.fileno())\n", "", "crashes training"),
         ("        os.replace(temporary, real)\n", "        os.replace(temporary, path)\n",
@@ -215,6 +265,8 @@ CHANGES = {
         ("-DOCSTART-(?![^ \\t])", "-DOCSTART-", "bulk reading"),
     ],
     "machinery/text.py": [
+        (' if number == 1 else line', "", "reading encoding"),
+        ("closefd=not isinstance(file, int)", "closefd=True", "bulk inference"),
         ("some, count = [], 0\n    if", "some = []\n    if", "bulk reading"),
         ("or count >= words", "", "bulk reading"),
     ],
@@ -235,6 +287,26 @@ CHANGES = {
     "machinery/processes.py": [
         ("count / mean_of_processes(count).clamp(min=1 / processes())", "1.0", "parallel"),
         ('f"{seed} {epoch} {rank()}"', 'f"{seed} {epoch}"', "parallel"),
+    ],
+    "machinery/constants.py": [
+        ("dropout=number(TRAINING", "dropout=number(FREE", "constants"),
+        ("val_file=optional(path(SCORE))", "val_file=optional(path(TRAINING))", "constants"),
+        ("constrain_tags=flag(SCORE)", "constrain_tags=flag(TRAINING)", "constants"),
+        ("caseless=flag(FIXED)", "caseless=flag(TRAINING)", "constants"),
+        ("for name, value in recipe.items() if values[name] is None",
+         "for name, value in recipe.items()", "constants training"),
+        ("isinstance(value, bool) or not lowest", "not lowest", "constants"),
+    ],
+    "machinery/checkpoints.py": [
+        ("weights_only=True", "weights_only=False", "training hostile"),
+        ("            _check_archive(file)\n", "", "hostile"),
+        ('map_location="cpu", ', "", "training"),
+    ],
+    "machinery/evaluation.py": [
+        ("lambda a, b: a[1:] == b[1:],", "", "evaluation"),
+        ("sorted(zip(least, wrong, found, strict=True))", "zip(least, wrong, found, strict=True)",
+         "evaluation"),
+        ("a[1] < b[2] and b[1] < a[2]", "a[1] <= b[2] and b[1] <= a[2]", "evaluation"),
     ],
 }  # fmt: skip
 
