@@ -54,8 +54,24 @@ O x at
 O x Zürich
 O x .
 """
-# A validation file whose second and third sentence have tags that training lacks.
-VALIDATION = "O x in\nB-LOC x Paris\n\nB-ORG x Lima\n\nB-LOC x Lima\nB-ORG x Lima\n\nO x At\n"
+# A validation file whose second and third sentence have tags that training lacks. In batches of
+# two, by length, it is At and Lima, in Paris and Lima Lima, and the last alone.
+VALIDATION = """\
+O x in
+B-LOC x Paris
+
+B-ORG x Lima
+
+B-LOC x Lima
+B-ORG x Lima
+
+O x At
+
+O x in
+O x in
+O x in
+O x Zürich
+"""
 
 
 @pytest.fixture
@@ -211,12 +227,12 @@ def test_losses_are_means_over_sentences(far, monkeypatch, seen):
     model, loss = far.restore_model(state).eval(), ViterbiLoss(state["tag_map"])
     data = far.encode(far.val_file, sentences_of(VALIDATION), state)
     each = []
-    for i in (0, 3):  # the two sentences whose tags are known
+    for i in (0, 3, 4):  # the sentences whose tags are known
         batch = datasets.collate([data[i]])
         with torch.no_grad():
             each.append(loss(model(batch)[0], batch.tags, batch.word_lengths).item())
-    assert history[-1]["val_loss"] == pytest.approx(sum(each) / 2, rel=1e-5)
-    assert each[0] != pytest.approx(each[1], rel=1e-2)
+    assert history[-1]["val_loss"] == pytest.approx(sum(each) / 3, rel=1e-5)
+    assert len({round(loss, 2) for loss in each}) == 3
 
 
 def test_every_dropout_has_its_rate(far, monkeypatch):
@@ -354,7 +370,7 @@ def test_training_is_in_training_mode_and_scoring_is_not(far, seen):
     far.main()
     forward = [(train, result) for train, kind, _, result in seen if kind is models.LM_LSTM_CRF]
     modes = [train for train, _ in forward]
-    assert modes == ([True] * 3 + [False] * 2) * 2 + [False] * 2  # the last: the best is scored
+    assert modes == ([True] * 3 + [False] * 3) * 2 + [False] * 3  # the last: the best is scored
     for train, (_, forward_lm, backward_lm) in forward:
         assert (forward_lm is not None) == (backward_lm is not None) == train
 
