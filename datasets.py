@@ -176,7 +176,7 @@ def data_loader(dataset, batch_size, shuffle, seed=0, shared=False, device=None)
     share = (rank(), processes()) if shared else (0, 1)
     lengths = dataset.char_lengths()
     sampler = LengthBatchSampler(lengths, batch_size, shuffle, seed, share=share)
-    # With the common generator, a resumed run would draw other numbers than one that goes on.
+    # Its own generator: if it drew from the global one, resuming would not be exact.
     gpu = dict(num_workers=1, persistent_workers=True, pin_memory=True, generator=torch.Generator())
     gpu = gpu if device is not None and device.type == "cuda" else {}
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate, **gpu)

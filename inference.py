@@ -35,7 +35,7 @@ from utils import read_words_tags
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
 batch_size = 32  # sentences; more is faster on a GPU, if they fit
-half_precision = False  # compute in bfloat16 what can be: faster, if the hardware has it
+half_precision = False  # compute in bfloat16 where possible; faster, if the hardware has it
 window = 1024  # sentences taken from a stream before they are tagged, those of like length together
 
 

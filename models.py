@@ -66,7 +66,7 @@ class LM_LSTM_CRF(nn.Module):
             raise ValueError("co_training = True: expected use_characters = True, found False")
         self.use_characters, self.co_training = use_characters, co_training
         self.attention = None
-        self.half_precision = False  # whether those who call it are to use autocast
+        self.half_precision = False  # True: call it under torch.autocast, as train.py does
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
@@ -141,8 +141,8 @@ class LM_LSTM_CRF(nn.Module):
         if self.attention is not None:
             features = self.attention(features, batch.word_lengths)
 
-        # CRF: the score of every tag at every word after every tag; never in half precision, since
-        # the differences between paths are small beside the sums over all words.
+        # CRF: the score of every tag at every word after every tag. Never in half precision: paths
+        # differ by little, compared with their scores, which are sums over all words.
         with torch.autocast(features.device.type, enabled=False):
             return self.crf(self.dropout(features.float())), forward_lm, backward_lm
 
