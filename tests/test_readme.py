@@ -5,7 +5,6 @@ import contextlib
 import csv
 import importlib
 import inspect
-import inspect
 import io
 import itertools
 import pathlib
