@@ -70,6 +70,12 @@ def test_macro_f1_is_the_mean_over_the_tags_of_gold_or_prediction():
     assert scores(gold, predicted)["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
 
 
+def test_macro_f1_counts_o_like_any_other_tag():
+    gold, predicted = [["O", "O", "B-A", "O"]], [["O", "O", "O", "O"]]
+    o, b = 2 * 3 / (4 + 3), 0
+    assert scores(gold, predicted)["macro_f1"] == pytest.approx((o + b) / 2)
+
+
 def test_entity_scores_only_where_tags_mark_spans():
     assert "entity_f1" not in scores([["NN", "O"]], [["NN", "O"]])
     assert are_spans({"B-A", "I-A", "O"}) and are_spans({"S-A", "O"}) and are_spans({"B", "I", "O"})
