@@ -21,6 +21,8 @@ def in_threads(function, items, most, description=None):
     share = dict(initializer=torch.set_num_threads, initargs=(cores // count,))
     hidden = True if description is None else None  # None: unless stderr is a terminal
     look = dict(desc=description, total=len(items), disable=hidden, leave=False, mininterval=0.5)
+    if count == 1:  # such as on a GPU: a new thread might not use the same one
+        return list(tqdm(map(function, items), **look))
     pool = concurrent.futures.ThreadPoolExecutor(count, **share)
     try:
         return list(tqdm(pool.map(function, items), **look))
