@@ -288,15 +288,16 @@ def weights_after_steps(monkeypatch):
     return found
 
 
-def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_steps):
-    monkeypatch.setattr(far, "averaging", 0.3)
+@pytest.mark.parametrize("decay", [0.3, 0.9])  # reached within the run, and not
+def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_steps, decay):
+    monkeypatch.setattr(far, "averaging", decay)
     far.main()
     state = load_checkpoint(far.last_file)
     average = None
     for step, (_, weights) in enumerate(weights_after_steps):
-        decay = min(0.3, (1 + step) / (10 + step)) if step else 0
+        kept = min(decay, (1 + step) / (10 + step))
         average = [
-            w if average is None else decay * a + (1 - decay) * w
+            w if average is None else kept * a + (1 - kept) * w
             for w, a in zip(weights, average or weights, strict=True)
         ]
     model = far.restore_model(state)
@@ -306,8 +307,8 @@ def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_ste
         torch.testing.assert_close(found.data, expected)
     last = weights_after_steps[-1][1]
     assert not torch.allclose(words, last[0])  # tagged with: the average
-    kept = sorted(w.flatten()[0].item() for w in state["weights"])  # gone on with: the last step's
-    assert kept == sorted(w.flatten()[0].item() for w in last)
+    weights = sorted(w.flatten()[0].item() for w in state["weights"])  # to go on with
+    assert weights == sorted(w.flatten()[0].item() for w in last)
 
 
 def test_settings_of_the_optimiser(far, monkeypatch, weights_after_steps):

@@ -220,7 +220,7 @@ CHANGES = {
         ("improved = score is None or score > ", "improved = score is None or score >= ",
          "training"),
         ("        average.load(state)\n", "", "training"),
-        ('    state["settings"] = settings\n', "", "resuming constants"),
+        ('    state["settings"] = settings\n', "", "wiring"),
         ('    if state["epochs_since_best"] == 0:\n        save', "    if True:\n        save",
          "training"),
         ("history\"] == state[\"history\"][: other[\"epoch\"]]", "run\"] == state[\"run\"]",
