@@ -383,16 +383,26 @@ def test_wrong_columns_are_one_line(main, tmp_path, text, arguments, message):
 
 
 def test_no_line_is_left_out():
-    text = "\n \n# a\nb O\n-DOCSTART-\n\nc O\n\n\n"
+    text = "\n \n# a\nb O\n-DOCSTART-\n-DOCSTART- O\n\n -DOCSTART- O\n-DOCSTART-x O\n\n\n"
     for whole in (False, True):
         raw = text.encode().splitlines(keepends=True)
         lines = decoded_lines(raw, "x", whole=whole)
         found = [row for rows in column_sentences(lines, "x", 0) for row in rows]
         assert [line for line, _ in found] == text.splitlines(keepends=whole)
-        assert [columns for _, columns in found if columns] == [["#", "a"], ["b", "O"], ["c", "O"]]
+        words = [columns[0] for _, columns in found if columns]
+        assert words == ["#", "b", "-DOCSTART-", "-DOCSTART-x"]
 
 
 # Streams -----------------------------------------------------------------------------------------
+
+
+def test_windows_end_after_so_many_sentences_or_words():
+    lengths = [1, 1, 1, 1, 7, 1, 9, 0, 4, 4, 4]
+    sentences = [["word"] * length for length in lengths]
+    found = [list(map(len, some)) for some in windows(iter(sentences), 4, words=8)]
+    # Each window counts its own words; the sentence that fills it still belongs to it.
+    assert found == [[1, 1, 1, 1], [7, 1], [9], [0, 4, 4], [4]]
+    assert [len(some) for some in windows(iter(sentences), 4)] == [4, 4, 3]
 
 
 def test_a_stream_is_read_no_further_than_a_window(tagger, monkeypatch):

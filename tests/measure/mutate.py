@@ -251,7 +251,7 @@ CHANGES = {
          "inference"),
         ("window = 1 if from_stdin and sys.stdin.isatty() else window", "pass", "terminal bulk"),
         ("hidden=to_terminal", "hidden=False", "terminal bulk"),
-        ("list(map(visible, row)) for row in rows]", "row for row in rows]", "inference report"),
+        ("list(map(visible, row)) for row in rows]", "row for row in rows]", "bulk"),
         ("1 + arguments.confidence", "1", "bulk"),
     ],
     "machinery/errors.py": [
