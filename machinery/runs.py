@@ -15,7 +15,7 @@ from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
 from machinery.spans import are_spans
 
-FORMAT = 4
+FORMAT = 5
 PARTS = dict(
     format=int,
     run=str,  # a random name, which tells this run's files from another's

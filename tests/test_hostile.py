@@ -313,7 +313,7 @@ def tensor_of(value):
 
 
 UNFIT = {
-    "format": (lambda s: s.update(format=2), "expected checkpoint format 4, found 2"),
+    "format": (lambda s: s.update(format=2), "expected checkpoint format 5, found 2"),
     "format of no kind": (lambda s: s.update(format=[1]), "found other data"),
     "settings": (nothing_of("settings"), "whose settings have no word_column"),
     "setting of no kind": (lambda s: s["settings"].update(lr="1"), "whose settings have no lr"),

@@ -648,7 +648,7 @@ def test_a_criterion_that_does_not_exist_is_refused(
         (b"", "expected a checkpoint"),
         (b"not a checkpoint", "expected a checkpoint"),
         ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 4, found 999; use the version"),
+        ({"format": 999}, "expected checkpoint format 5, found 999; use the version"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
@@ -666,7 +666,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         def __reduce__(self):
             return pathlib.Path.touch, (tmp_path / "created",)
 
-    torch.save({"format": 4, "model": Hostile()}, tmp_path / "hostile.pt")
+    torch.save({"format": 5, "model": Hostile()}, tmp_path / "hostile.pt")
     with pytest.raises(errors.InputError, match="expected a checkpoint"):
         load_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "created").exists()
