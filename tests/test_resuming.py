@@ -163,6 +163,36 @@ def test_another_measure_begins_the_search_and_the_patience_anew(run, falling, t
     assert state["best_score"] == 0.25
 
 
+def test_a_finished_run_names_the_file_that_it_came_from(run, tiny_corpus, tmp_path):
+    """Nothing was written to last_file."""
+    run(epochs=2)
+    kept = tmp_path / "kept.pt"
+    (tmp_path / "last.pt").rename(kept)
+    (tmp_path / "best.pt").unlink()
+    _, output = run(checkpoint=str(kept))
+    assert f"To resume: {kept}; losses and scores of every epoch: {tmp_path / 'kept.csv'}" in output
+    assert f"python inference.py --checkpoint {kept} " in output
+    assert not (tmp_path / "last.pt").exists()
+
+
+def test_a_file_of_another_run_does_not_count(run, tmp_path):
+    """Not even if its history is the same."""
+    run()
+    path = str(tmp_path / "last.pt")
+    state = load_checkpoint(path)
+    assert runs.load_if_ancestor(path, state)["epoch"] == 2
+    assert runs.load_if_ancestor(path, state | dict(run="other")) is None
+
+
+def test_what_was_saved_is_loaded_once(run, monkeypatch, tmp_path):
+    """After the first epoch, to be sure that it can be: later that would only take time."""
+    loaded = []
+    load_run = runs.load_run
+    monkeypatch.setattr(runs, "load_run", lambda path: loaded.append(path) or load_run(path))
+    run(epochs=4)
+    assert loaded.count(str(tmp_path / "last.pt")) == 2  # is it of this run? can it be loaded?
+
+
 @pytest.mark.parametrize("old, new", [("B-PER", "B-LOC"), ("Paris", "London")])
 def test_other_training_data_are_said(run, tiny_corpus, tmp_path, old, new):
     """Another word, or the same words with another tag."""

@@ -642,6 +642,17 @@ def test_a_criterion_that_does_not_exist_is_refused(
         tiny_train.main()
 
 
+def test_the_criterion_fits_the_validation_tags_too(tiny_train, monkeypatch, tmp_path):
+    """Spans in training alone have no entity F1 in validation."""
+    (tmp_path / "other.txt").write_text("Paris NN\nis VB\n")
+    monkeypatch.setattr(tiny_train, "val_file", str(tmp_path / "other.txt"))
+    tiny_train.main()
+    assert load_checkpoint(tiny_train.last_file)["settings"]["criterion"] == "macro_f1"
+    monkeypatch.setattr(tiny_train, "criterion", "entity_f1")
+    with pytest.raises(errors.InputError, match="expected tags such as B-PER, found 'NN'"):
+        tiny_train.main()
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

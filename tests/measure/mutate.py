@@ -25,7 +25,7 @@ CHANGES = {
         ("set().union(*train_data[1], *val_data[1])", "set().union(*train_data[1])", "training"),
         ('state["epoch"] == first_epoch\n        losses', "True\n        losses", "resuming"),
         ("    first_epoch = state[\"epoch\"]\n", "    first_epoch = 0\n", "resuming training"),
-        ("        constants.last_file = constants.checkpoint\n", "        pass\n", "training"),
+        ("        constants.last_file = constants.checkpoint\n", "        pass\n", "resuming"),
         ("constants.fine_tune_word_embeddings, has_vector)",
          "constants.fine_tune_word_embeddings)", "training"),
         ("rare_from=rare_from,", "rare_from=lm_vocab_size,", "wiring training"),
