@@ -47,6 +47,12 @@ def test_bom_crlf_and_no_newline_at_the_end(tmp_path):
     assert read_words_tags(path) == ([["EU", "rejects"], ["calls"]], [["B-ORG", "O"], ["O"]])
 
 
+def test_a_byte_order_mark_is_one_at_the_beginning_only(tmp_path):
+    path = tmp_path / "bom.txt"
+    path.write_text("\ufeffa O\n\ufeffb O\n", encoding="utf-8")
+    assert read_words_tags(path) == ([["a", "\ufeffb"]], [["O", "O"]])
+
+
 def test_hash_is_a_word_outside_conllu(tmp_path):
     path = write(tmp_path, "# O\n1 O\n\n# O\n")
     assert read_words_tags(path)[0] == [["#", "1"], ["#"]]
