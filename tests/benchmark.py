@@ -46,7 +46,7 @@ from parallel import CONTEXT, Team  # noqa: E402
 
 import train  # noqa: E402  (only found after the line above)
 from datasets import collate, data_loader  # noqa: E402
-from inference import ViterbiDecoder  # noqa: E402
+from inference import ViterbiDecoder, predict  # noqa: E402
 from machinery.average import WeightAverage  # noqa: E402
 from machinery.constants import checked  # noqa: E402
 from machinery.processes import (  # noqa: E402
@@ -285,6 +285,25 @@ def measure_sentences(setup, batch_sizes):
             )
 
 
+def measure_threads(setup):
+    """Words per second in tagging: as Tagger does it, and one batch after the other."""
+    words = sum(map(len, setup.dataset.words))
+    batches = setup.batches(False, TAGGING_BATCH, shuffle=False)
+
+    def project():
+        predict(setup.model, setup.dataset, TAGGING_BATCH, setup.decoder)
+        return words
+
+    def one_by_one():
+        setup.tag(setup.model, batches)
+        return words
+
+    tasks = {"project": project, "batch by batch": one_by_one}
+    for task in tasks.values():
+        task()
+    row("words/s, tagging", in_turns(setup.device, tasks, SLICES))
+
+
 def operations(model, loss_of, batch, training):
     """Floating-point operations of the products of a step: additions and multiplications.
 
@@ -351,7 +370,7 @@ def measure_limit(setup, batch_sizes, size=3000, steps=20):
             return billions
 
         work()
-        rates = in_turns(setup.device, {"project": work, "one product": product}, 9)
+        rates = in_turns(setup.device, {"project": work, "one product": product}, SLICES)
         what = f"training, batch {batch_size}" if training else f"tagging, batch {batch_size}"
         row(f"GFLOP/s, {what}", rates)
         each = billions * 1000 / len(batches)
@@ -375,7 +394,7 @@ def measure_precision(setup, batch_sizes, steps=20):
         tasks = {"bfloat16": lambda: work(True), "float32": lambda: work(False)}
         for task in tasks.values():
             task()
-        rates = in_turns(setup.device, tasks, 9)
+        rates = in_turns(setup.device, tasks, SLICES)
         row(f"sentences/s, {'training' if training else 'tagging'}, batch {batch_size}", rates)
 
 
@@ -606,6 +625,7 @@ def main():
     if arguments.limit:
         return measure_limit(setup, arguments.batch)
     measure_sentences(setup, arguments.batch)
+    measure_threads(setup)
     for m in (20, 50):
         measure_crf(device, m)
 
