@@ -12,6 +12,7 @@ import torch
 from conftest import TINY_CORPUS, equal
 from parallel import Team
 
+import train
 from inference import Tagger, ViterbiDecoder, predict, restore_model
 from machinery import checkpoints, spans
 from machinery.checkpoints import load_checkpoint
@@ -491,11 +492,15 @@ def test_another_measure_restarts_the_search_for_the_best_epoch(
 
 
 @pytest.mark.parametrize("files", [50, pytest.param(5000, marks=pytest.mark.slow)])
-def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, files):
-    """In its own process, where a crash in C++ code is an exit status like any other."""
+def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, monkeypatch, files):
+    """In its own process, where a crash in C++ code is an exit status like any other, and without
+    touching what a user has trained."""
     pytest.importorskip("resource")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / train.best_file).write_text("a user's")
     team = Team(1, tmp_path, fuzz.main, tiny_checkpoint, tmp_path, files)
     statuses, output, errors = team.wait(300 + files)
     assert statuses == [0], errors
     print(output)
     assert output.count(" used, ") == 7
+    assert list(tmp_path.glob("best*")) == [tmp_path / train.best_file]

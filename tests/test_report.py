@@ -66,9 +66,8 @@ def test_an_epoch_after_resuming(capsys):
 
 def test_the_end_of_a_run(capsys):
     report.print_end(state_after(3, 1), CONSTANTS, True)
-    CONSTANTS.patience, patience = 1, CONSTANTS.patience
-    report.print_end(state_after(3, 1), CONSTANTS, False)
-    CONSTANTS.patience = patience
+    impatient = types.SimpleNamespace(**vars(CONSTANTS) | dict(patience=1))
+    report.print_end(state_after(3, 1), impatient, False)
     to_resume = "To resume: last.pt; losses and scores of every epoch: last.csv"
     assert capsys.readouterr().out.splitlines() == [
         "Ended after 3 epochs in 2 min 10 s: epochs = 7 is reached",

@@ -85,7 +85,7 @@ def test_a_notebook_sees_no_bars(tiny_checkpoint, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_tables_have_no_bar_in_them(tiny_checkpoint, monkeypatch, run_inference, tmp_path):
+def test_tables_have_no_bar_in_them(tiny_checkpoint, monkeypatch, run_inference):
     """Where both streams are the terminal, a bar would stand between the rows."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     arguments = ("--checkpoint", tiny_checkpoint)

@@ -250,13 +250,12 @@ def test_every_dropout_has_its_rate(far, monkeypatch):
 
     monkeypatch.setattr(models.Dropout, "forward", spy)
     built = []
-    restored = models.LM_LSTM_CRF.__init__
 
-    def init(self, *args, **kwargs):
-        restored(self, *args, **kwargs)
+    def spy_on_init(self, *args, init=models.LM_LSTM_CRF.__init__, **kwargs):
+        init(self, *args, **kwargs)
         built.append(self)
 
-    monkeypatch.setattr(models.LM_LSTM_CRF, "__init__", init)
+    monkeypatch.setattr(models.LM_LSTM_CRF, "__init__", spy_on_init)
     monkeypatch.setattr(far, "epochs", 1)
     far.main()
     model, steps = built[0], 3
@@ -333,9 +332,12 @@ def test_settings_of_the_optimiser(far, monkeypatch, weights_after_steps):
 def test_what_is_changed_on_resuming_takes_effect(far, monkeypatch, weights_after_steps):
     far.main()
     rates = set()
-    monkeypatch.setattr(
-        models.Dropout, "forward", lambda self, x: x if rates.add(self.p) is None else x
-    )
+
+    def spy(self, x):
+        rates.add(self.p)
+        return x
+
+    monkeypatch.setattr(models.Dropout, "forward", spy)
     new = dict(momentum=0.7, lr=0.001, weight_decay=0.3, dropout=0.125, epochs=3)
     for name, value in dict(new, checkpoint=far.last_file).items():
         monkeypatch.setattr(far, name, value)
@@ -352,17 +354,17 @@ def test_what_is_changed_on_resuming_takes_effect(far, monkeypatch, weights_afte
 
 def test_gradients_of_a_step_are_of_its_batch_alone(far, monkeypatch):
     """With a learning rate of 0 and nothing random, an epoch's gradients depend on no other's."""
-    gradients = collections.defaultdict(list)
+    gradients = []
 
     def spy(self, *args, **kwargs):
-        for group in self.param_groups:
-            gradients[len(gradients)] = [p.grad.clone() for p in group["params"]]
+        groups = self.param_groups
+        gradients.append([p.grad.clone() for group in groups for p in group["params"]])
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     for name, value in dict(dropout=0, unk_rate=0, batch_size=7, grad_clip=None).items():
         monkeypatch.setattr(far, name, value)
     far.main()
-    first, second = ([*gradients[i], *gradients[i + 1]] for i in (0, 2))  # one batch an epoch
+    first, second = gradients  # one batch an epoch
     for a, b in zip(first, second, strict=True):
         torch.testing.assert_close(a, b)
 

@@ -104,9 +104,9 @@ def use_checkpoint(path):
     """Tag with a checkpoint, and get ready to resume it."""
     Tagger(path, device="cpu").tag([["Paris", "is"], []])
     state = runs.load_run(path)
-    constants = checked(
-        vars(train) | dict(checkpoint=str(path), last_file=str(path)), train.RECIPES
-    )
+    # All files are our own: resuming may rename a best file, and must not find a user's.
+    files = dict(checkpoint=str(path), last_file=str(path), best_file=f"{path}.best")
+    constants = checked(vars(train) | files, train.RECIPES)
     vars(constants).update(state["settings"])
     model = restore_model(state, path)
     average = WeightAverage(model, constants.averaging)
