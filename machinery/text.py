@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import stat
+import unicodedata
 
 from tqdm import tqdm
 
@@ -80,9 +81,33 @@ def windows(sentences, size, words=100_000):
 # Raw sentences
 # ------------------------------------------------------------------------------------------------
 
-# Anything but space and punctuation: signs that combine with a letter belong to it, in whatever
-# alphabet; \w would split the word at them.
-LETTER = r"[^\s!-/:-@\[-^`{-~‘’“”«»„…–—¡¿।。、€£¥]"
+
+def _characters(categories):
+    """The characters of some Unicode categories, by their first letters, to be put into [...].
+
+    The underscore is none of them: it is part of names.
+    """
+    ranges, last = [], None
+    for number in range(0x20000):  # beyond, there are no marks and symbols that are shown
+        category = unicodedata.category(chr(number))
+        if category[0] in categories and number != ord("_"):
+            if ranges and ranges[-1][1] == last:
+                ranges[-1][1] = number
+            else:
+                ranges.append([number, number])
+        # Unassigned numbers join what is around them: fewer ranges are faster.
+        last = last if category == "Cn" else number
+    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in ranges)
+
+
+# Anything but space, punctuation and symbols (Unicode's categories P and S). An accent that is a
+# character of its own belongs to its word, in whatever alphabet; \w would split the word at it.
+LETTER = rf"[^\s{_characters('PS')}]"
+
+# What changes the sign before it: accents, variation selectors, skin tones, the tags of Scotland's
+# flag. A joiner makes one picture of several.
+CHANGE = rf"[{_characters('M')}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]"
+SIGN = rf"\S{CHANGE}*(?:\u200d[{_characters('S')}]{CHANGE}*)*"
 
 CONTRACTION = rf"['’](?i:s|re|ve|ll|d|m)(?!{LETTER})"
 
@@ -95,19 +120,36 @@ WORD = re.compile(
     | (?:[^\W\d_]\.){{2,}}                            # U.S.  p.m.
     | [A-Z]\.(?=\s+[A-Z])                            # initial
     | (?:Mr|Mrs|Ms|Dr|Prof|Rev|Gen|Sen|Gov|St|Jr|Sr|Inc|Co|Corp|Ltd|vs|etc
-      |Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|No(?=\.\s*\d))\.
+      |Col|Lt|Capt|Maj|Sgt|Cpl|Adm|Cmdr|Brig|Rep|Hon|Cllr|Messrs|Mt
+      |Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec|Tues?|Thurs?|Fri
+      |(?:Mon|Wed|Sat|Sun)(?=\.\s*[\d:,]|\.\s+[a-z])  # not "in the sun."
+      |(?:No|[bcdp]|pp)(?=\.\s*\d))\.                # b. 1979  p. 12
+    | \A\d{{1,2}}\.(?=\s+\w)                         # number in a list
+    | [A-Z]{{1,2}}\$                                 # NZ$
     | {NOT} | {CONTRACTION}                          # did n't   it 's
     | [#@]?{LETTER}(?:(?!{NOT}){LETTER})*            # word, number, @name
-      (?:(?:[-/&.]|(?!{CONTRACTION})['’]|(?<=\d)[,:](?=\d))(?:(?!{NOT}){LETTER})+)*
+      (?:(?:[-‐‑/&.·׳״]|(?!{CONTRACTION})['’]|(?<=\d)[,:٫٬](?=\d))(?:(?!{NOT}){LETTER})+)*
     | \.{{2,}} | --+                                  # ellipsis, dash
-    | \S                                             # any other mark
+    | [\U0001f1e6-\U0001f1ff]{{2}}                   # flag
+    | {SIGN}                                         # any other mark or symbol
     """,
     re.VERBOSE,
 )
 
 
-def split_words(sentence):
+def word_places(sentence):
     """Split a raw sentence into words and punctuation, in the manner of the Penn Treebank.
+
+    >>> list(word_places("It's  old."))
+    [(0, 2), (2, 4), (6, 9), (9, 10)]
+
+    :return: iterator over (start, end): sentence[start:end] is a word
+    """
+    return (word.span() for word in WORD.finditer(sentence))
+
+
+def split_words(sentence):
+    """The words that word_places finds.
 
     >>> split_words("Dr. Li's guests didn't check in (at 3:30).")
     ['Dr.', 'Li', "'s", 'guests', 'did', "n't", 'check', 'in', '(', 'at', '3:30', ')', '.']
@@ -115,7 +157,15 @@ def split_words(sentence):
     return WORD.findall(sentence)
 
 
+def places_between_blanks(sentence):
+    """The places of the words between spaces and tabs alone, as in columns: any other character,
+    such as a no-break space, belongs to a word.
+
+    :return: as word_places
+    """
+    return (word.span() for word in re.finditer(r"[^ \t]+", sentence))
+
+
 def split_at_blanks(sentence):
-    """Split a sentence at spaces and tabs alone, as columns are: any other character, such as a
-    no-break space, belongs to a word."""
-    return [word for word in sentence.replace("\t", " ").split(" ") if word]
+    """The words that places_between_blanks finds."""
+    return [sentence[start:end] for start, end in places_between_blanks(sentence)]

@@ -11,7 +11,7 @@ from inference import Tagger, ViterbiDecoder
 from machinery.errors import visible
 from machinery.runs import fingerprint
 from machinery.spans import scores, spans
-from machinery.text import split_words
+from machinery.text import split_words, word_places
 from utils import create_maps, read_words_tags
 
 # The same examples in every run, without time limits.
@@ -117,10 +117,16 @@ def test_any_sentence_is_tagged(tagger, sentences):
     assert found == [tagger.tag([sentence])[0] for sentence in sentences]
 
 
-@given(st.text(st.characters() | st.sampled_from(".,'-/@:&’ nt\n\x1b\u202e\u0301"), max_size=60))
+@given(
+    st.text(
+        st.characters() | st.sampled_from(".,'-/@:&’ nt\n\x1b\u202e\u0301😂🏽🇫\u200d\ufe0f₹"),
+        max_size=60,
+    )
+)
 def test_splitting_loses_nothing_but_spaces_and_nothing_shown_breaks_a_line(text):
     words = split_words(text)
     assert "".join(words) == "".join(text.split())
+    assert words == [text[start:end] for start, end in word_places(text)]
     for word in words:
         shown = visible(word)
         assert len(shown.splitlines()) == 1 and shown.encode()
