@@ -30,9 +30,9 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     """Read the sentences of a column file: one word per line, a blank line after each sentence.
 
     Columns are separated by tabs or spaces. CoNLL-2003, CoNLL-2000, CoNLL-U and plain pairs of
-    word and tag are such files. `-DOCSTART-` lines are skipped and, in CoNLL-U, comments,
-    multiword ranges (3-4) and empty nodes (5.1); elsewhere, `#` is a word. No sentence is dropped
-    or cut.
+    word and tag are such files. `-DOCSTART-` lines and comments before a sentence are skipped and,
+    in CoNLL-U, multiword ranges (3-4) and empty nodes (5.1); `# O` is a word and its tag. No
+    sentence is dropped or cut.
 
     :param path: the file, UTF-8, with or without a byte order mark, lines ending in LF or CRLF
     :param word_column: the column of the word, counted from 0, or from the end if negative

@@ -5,6 +5,7 @@
     text          files of text: lines, columns, raw sentences
     vectors       files of word vectors
     spans         entities, tag schemes, scores
+    recognition   what a file was taken for: its tags' scheme, its first sentence
     processes     several processes that train together
     threads       several threads that tag
     files         the files that a run writes: whole, and its own alone

@@ -10,31 +10,114 @@ from machinery.text import without_end
 DOCUMENT_START = re.compile(r"-DOCSTART-(?![^ \t])")
 # A line of CoNLL-U for several words (3-4), or for one that was left out (5.1).
 RANGE = re.compile(r"\d+[-.]\d+\t")
+# A comment, whatever the columns: "# sent_id = 1", MultiCoNER's "# id 1 domain=en", CoNLL-2012's
+# "#begin document", WebAnno's "#Text=...", and the abstracts of JNLPBA, "###MEDLINE:1".
+KNOWN_COMMENT = re.compile(
+    r"#[ \t]*[\w:.-]+([ \t]id)?[ \t]+=([ \t]|$)|# (newdoc|newpar)\b|# id [^ \t]+[ \t]+domain="
+    r"|#(begin|end) document\b|#(FORMAT|Text|T_[A-Z]+|Sentence\.id)=|###\w+:\w+$"
+)
+HEAD = 200  # lines that are looked at before the first is read
 
 
-def _detect_conllu(lines):
-    """Whether lines are CoNLL-U: ten tab-separated columns, the first of them a token number, a
-    range or an empty node; or more, where `inference.py --conll` has added its own.
+def _look_at(lines):
+    """What the first lines of a file tell of the others.
+
+    CoNLL-U has ten tab-separated columns, the first of them a token number, a range or an empty
+    node; or more, where `inference.py --conll` has added its own.
 
     :param lines: iterator over (number, line)
-    :return: bool, and an iterator over the same lines, those looked at included
+    :return: whether it is CoNLL-U; whether column 0 numbers the words; rows, the cells of the first
+        lines that do not begin with #, a list for each sentence; and an iterator over the same
+        lines, those looked at included
     """
-    head, conllu = [], False
-    for number, line in lines:
-        head.append((number, line))
-        line = without_end(number, line)
-        if line.strip(" \t") and not line.startswith("#"):
-            conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,}$", line) is not None
-            break
-    return conllu, itertools.chain(head, lines)
+    head, rows = list(itertools.islice(lines, HEAD)), [[]]
+    conllu = separator = None
+    for number, line in head:
+        text = without_end(number, line)
+        if not text.strip(" \t") or DOCUMENT_START.match(text):
+            rows.append([])
+        elif not text.startswith("#"):
+            if separator is None:
+                conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,}$", text) is not None
+                separator = "\t" if "\t" in text.strip(" \t") else " "
+            rows[-1].append(_cells(text, separator))
+    rows = [row for row in rows if row]
+    # Other files that number their words have ranges and empty nodes, too.
+    words = [[row for row in sentence if not RANGE.match(f"{row[0]}\t")] for sentence in rows]
+    words = [sentence for sentence in words if sentence]
+    numbered = bool(words) and len(words[0][0]) > 2 and _counts(words, 0)
+    return bool(conllu), numbered, words if numbered else rows, itertools.chain(head, lines)
+
+
+def _is_comment(text, numbered, rows):
+    """Whether a line that begins with #, before the words of its sentence, is a comment.
+
+    `# O` is a word and its tag. Words have as many columns as the others and, in some column, a
+    cell that others have there. In two columns a tag may be rare: there, only a cell with a blank
+    in it tells. A line that begins like "#this" is a word, but for forms that are known.
+
+    :param numbered, rows: as _look_at gives them
+    """
+    if numbered or KNOWN_COMMENT.match(text):
+        return True
+    if not rows or not re.match(r"##?[ \t]", text):
+        return False
+    words = [cells for sentence in rows for cells in sentence]
+    width = len(words[0])
+    known = {(i, cell) for row in words for i, cell in enumerate(row) if i}
+    # With tabs as with blanks between columns: a word with the wrong ones is an error, not nothing.
+    for cells in (text.split(), _cells(text, "\t")):
+        if len(cells) == width and any(pair in known for pair in enumerate(cells)):
+            return False
+    return width > 2 or len(text.split()) != width
+
+
+def _counts(rows, column):
+    """Whether a column counts the words of every sentence: 1, 2, 3 or t1, t2, t3 or 2-1, 2-2."""
+    steps = 0
+    for sentence in rows:
+        parts = [
+            re.fullmatch(r"(.{0,30}?)(\d{1,9})", row[column])
+            for row in sentence
+            if column < len(row)
+        ]
+        if not parts or None in parts or int(parts[0][2]) > 1:
+            return False
+        for before, after in itertools.pairwise(parts):
+            if before[1] != after[1] or int(before[2]) + 1 != int(after[2]):
+                return False
+            steps += 1
+    return steps > 0
+
+
+def _check_words(name, rows, word_column, tag_column):
+    """:raises InputError: what would be read as words are numbers of words, or a file is CSV"""
+    width = len(rows[0][0]) if rows else 0
+    if not -width <= word_column < width or width < 2:
+        return
+    column, words = word_column % width, [cells for sentence in rows for cells in sentence]
+    if (width > 2 or tag_column is None) and _counts(rows, column):
+        texts = zip(*(row for row in words if len(row) == width), strict=True)
+        lettered = [re.search(r"[^\W\d_]", "".join(cells)) is not None for cells in texts]
+        lettered[: column + 1] = [False] * (column + 1)
+        wanted = lettered.index(True) if True in lettered else (column + 1) % width
+        raise InputError(
+            f"{name}: column {column} numbers the words of every sentence: expected "
+            f"word_column = {wanted}, found word_column = {word_column}"
+        )
+    if len(words) > 2 and all("," in row[-1][:-1] for row in words):
+        raise InputError(
+            f"{name}: expected columns separated by tabs or spaces, found commas: "
+            f"{' '.join(words[0])[:60]!r}"
+        )
 
 
 def column_sentences(lines, name, word_column, tag_column=None):
     """Yield sentence after sentence as a list of (line, columns), one for every line.
 
     Lines that are not words have no columns: the one that ends the sentence, blank or -DOCSTART-,
-    and, in CoNLL-U, comments, multiword ranges (3-4) and empty nodes (5.1). A sentence may have no
-    words. No line is left out.
+    comments before a sentence and, in CoNLL-U, multiword ranges (3-4) and empty nodes (5.1). A
+    sentence may have no words. No line is left out.
 
     :param lines: iterator over (number, line), as decoded_lines gives them, whole or not
     :param name: what errors call the file
@@ -42,13 +125,15 @@ def column_sentences(lines, name, word_column, tag_column=None):
     :raises InputError: a line lacks these columns, or has more or fewer than the lines before, or
         is separated by tabs where they are separated by spaces
     """
-    conllu, lines = _detect_conllu(lines)
+    conllu, numbered, head, lines = _look_at(lines)
     if conllu and word_column == 0:
         tag_columns = " (and tag_column = 3 for UPOS or 4 for XPOS)" * (tag_column is not None)
         raise InputError(
             f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
             f"{tag_columns}, found word_column = 0"
         )
+    if not conllu:
+        _check_words(name, head, word_column, tag_column)
     rows, width, separator = [], None, None
     for number, line in lines:
         text, where = without_end(number, line), f"{name}, line {number}"
@@ -59,7 +144,13 @@ def column_sentences(lines, name, word_column, tag_column=None):
             continue
         if conllu:
             skipped = text.startswith("#") or RANGE.match(text)
-            columns = () if skipped else text.split("\t")
+            columns = () if skipped else [cell.strip(" ") for cell in text.split("\t")]
+        elif (numbered and RANGE.match(text)) or (
+            text.startswith("#")
+            and not any(columns for _, columns in rows)
+            and _is_comment(text, numbered, head)
+        ):
+            columns = ()
         else:
             # Tabs if the first word's line has any, so that words may hold spaces; else spaces.
             separator = separator or ("\t" if "\t" in text.strip(" \t") else " ")
@@ -86,8 +177,12 @@ def _split(text, separator, where):
             f"{where}: expected columns separated by spaces as in the lines before, "
             f"found a tab: {text[:60]!r}"
         )
-    columns = text.split(separator)
-    return [column for column in columns if column] if "" in columns else columns
+    return _cells(text, separator)
+
+
+def _cells(text, separator):
+    """The cells of a line, without blanks around them; empty ones do not count."""
+    return [cell for cell in map(str.strip, text.split(separator), itertools.repeat(" \t")) if cell]
 
 
 def _check_columns(where, columns, word_column, tag_column):

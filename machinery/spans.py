@@ -5,6 +5,8 @@ import re
 
 from machinery.errors import InputError
 
+READ_AS = {"M": "I", "L": "E", "U": "S"}  # other letters of BMES and BILOU for the same
+
 
 def spans(tags):
     """The entities of one sentence, read as the CoNLL scorer reads them.
@@ -21,6 +23,7 @@ def spans(tags):
     found, open_type = [], None  # open_type: of the entity that the next word may continue
     for position, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
+        prefix = READ_AS.get(prefix, prefix)
         if prefix == "O":
             open_type = None
             continue
@@ -34,7 +37,7 @@ def spans(tags):
 
 def are_spans(tags):
     """Whether a set of tags marks spans (O, B-PER, I-PER ...) rather than, say, parts of speech."""
-    return set(tags) != {"O"} and all(re.fullmatch(r"O|[BIES](-.+)?", tag) for tag in tags)
+    return set(tags) != {"O"} and all(re.fullmatch(r"O|[BIESMLU](-.+)?", tag) for tag in tags)
 
 
 def detect_scheme(tags):
@@ -97,6 +100,7 @@ def may_follow(previous, tag, scheme):
     >>> may_follow("O", "I-PER", "IOB2")
     False
     """
+    previous, tag = (READ_AS.get(t[0], t[0]) + t[1:] for t in (previous, tag))
     same_type = previous[1:] == tag[1:] and previous != "O"
     if scheme != "BIOES" and tag[0] in "ES":
         return False

@@ -1,0 +1,81 @@
+"""What a file was taken for: the scheme of its tags, and its first sentence as it was read."""
+
+import itertools
+
+from machinery.errors import visible
+from machinery.spans import READ_AS, convert_scheme, detect_scheme, may_follow, spans
+
+MOST_BROKEN = 0.02  # share of spans that may break a scheme which the tags are said to follow
+
+
+def recognise_scheme(tags):
+    """Which scheme the tags follow, if hardly a span breaks it and it allows every tag.
+
+    :param tags: list of sentences, each a list of tags
+    :return: "IOB1", "IOB2", "BIOES" or None; and what the tags were taken for and why, in words
+    """
+    scheme = detect_scheme(tags)
+    if scheme is None:
+        return None, "not spans (expected tags such as B-PER): no entity F1, no constraints"
+    broken, count = _broken_spans(tags, scheme)
+    lost = _unreachable({tag for sentence in tags for tag in sentence}, scheme)
+    why = f"{broken:,} of {count:,} spans break it"
+    if broken > MOST_BROKEN * count:
+        return None, f"spans in no known scheme (of {scheme}, the nearest, {why}): no constraints"
+    if lost:
+        return None, f"{scheme}, {why}, but it never allows {min(lost)}: no constraints"
+    return scheme, f"{scheme}, {why}"
+
+
+def _broken_spans(tags, scheme):
+    """How many spans take a step that the scheme forbids, and how many spans there are."""
+    broken = count = 0
+    for sentence in tags:
+        padded = ["O", *sentence, "O"]
+        allowed = [may_follow(*step, scheme) for step in itertools.pairwise(padded)]
+        for _, begin, end in spans(sentence):
+            count += 1
+            # The step behind a span is the next span's, if one follows at once.
+            broken += not all(allowed[begin : end + (padded[end + 1] == "O")])
+    return broken, count
+
+
+def _unreachable(names, scheme):
+    """The tags that no sentence can have in which the scheme is kept."""
+
+    def reached(follows):
+        """The tags on a way from "O", where `follows` tells of single steps."""
+        found, new = set(), {"O"}
+        while new:
+            new = {t for t in names - found if any(follows(previous, t) for previous in new)}
+            found |= new
+        return found
+
+    forwards = reached(lambda previous, tag: may_follow(previous, tag, scheme))
+    return names - (forwards & reached(lambda after, tag: may_follow(tag, after, scheme)))
+
+
+def same_scheme(gold, scheme, names):
+    """Gold tags as a model writes them, if they follow another scheme or spell it otherwise.
+
+    :param gold: list of sentences, each a list of tags
+    :param scheme: the model's, as recognise_scheme gives it
+    :param names: the model's tags
+    :return: the same shape
+    """
+    found, _ = recognise_scheme(gold) if scheme in ("IOB2", "BIOES") else (None, None)
+    letters = {tag[0] for sentence in gold for tag in sentence} & {*"IES", *READ_AS}
+    if found is None or (found == scheme and letters <= {name[0] for name in names}):
+        return gold
+    spelled = {READ_AS[name[0]]: name[0] for name in names if name[0] in READ_AS}
+    return [
+        [spelled.get(tag[0], tag[0]) + tag[1:] for tag in sentence]
+        for sentence in convert_scheme(gold, scheme)
+    ]
+
+
+def first_sentence(words, tags, width=80):
+    """A line that shows the first sentence as it was read, so that wrong columns are seen."""
+    pairs = zip(words[0], tags[0], strict=True)
+    shown = visible(" ".join(f"{word}/{tag}" for word, tag in itertools.islice(pairs, width)))
+    return f"    begins: {shown[:width]}{'...' * (len(shown) > width)}"

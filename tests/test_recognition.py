@@ -1,0 +1,111 @@
+"""What files and tags are taken for, and what they are refused as."""
+
+import pytest
+
+from machinery.errors import InputError
+from machinery.recognition import recognise_scheme, same_scheme
+from machinery.spans import spans
+from utils import read_words_tags
+
+COMMENTED = {
+    "CoNLL-U Plus": "# global.columns = FORM UPOS CONLL:NER\n",
+    "UNER": "# sent_id = a-1\n# text = ann smiles\n# newdoc id = a\n# newpar\n",
+    "equally many columns": "# text = x\n# 1 a\n",
+    "GermEval": "#\thttp://example.org\t[2010-01-01]\textra\tmore\n",
+    "MultiCoNER": "# id a1\tdomain=x\n",
+    "CoNLL-2012": "#begin document (a); part 000\n",
+    "WebAnno": "#FORMAT=WebAnno TSV 3.2\n\n#Text=ann smiles\n",
+    "JNLPBA": "###MEDLINE:95369245\n\n",
+    "KLUE": "## klue-1\tann smiles here\n",
+}
+
+
+def column_file(folder, text):
+    """The path of a file with this text."""
+    path = folder / "corpus.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("comments", COMMENTED.values(), ids=COMMENTED)
+@pytest.mark.parametrize("separator", ["\t", " "])
+@pytest.mark.parametrize("middle", [["_"], ["_", "x"]])
+def test_comments_are_no_words(tmp_path, comments, separator, middle):
+    rows = [["ann", *middle, "B-PER"], ["#", *middle, "O"]]
+    text = "\n".join(separator.join(row) for row in rows)
+    path = column_file(tmp_path, 2 * f"{comments}{text}\n\n")
+    assert read_words_tags(path) == (2 * [["ann", "#"]], 2 * [["B-PER", "O"]])
+
+
+@pytest.mark.parametrize("row", ["# O", "#hashtag O", "#\tO", "#=1 O", "# X", "# x O", "# # O"])
+def test_hash_with_a_tag_is_a_word(tmp_path, row):
+    path = column_file(tmp_path, f"{row}\n{row.replace('#', 'ann')}\n\n{row}\n")
+    assert [len(sentence) for sentence in read_words_tags(path)[0]] == [2, 1]
+
+
+def test_words_with_numbers_have_comments_and_ranges_in_any_columns(tmp_path):
+    rows = ["# x O O", "1\tI\tO\tO", "2-3\tcan't\tO\tO", "2\tca\tO\tO", "3\tn't\tO\tO"]
+    path = column_file(tmp_path, 2 * ("\n".join([*rows, "3.1\tdo\tO\tO", "4\t#\tO\tO"]) + "\n\n"))
+    assert read_words_tags(path, 1)[0] == 2 * [["I", "ca", "n't", "#"]]
+    with pytest.raises(InputError, match="expected word_column = 1"):
+        read_words_tags(path, 0)
+
+
+def test_blanks_beside_a_tab_belong_to_no_cell(tmp_path):
+    path = column_file(tmp_path, "Paris \tB-LOC\nNew York\t O \n is\tO\t\n")
+    assert read_words_tags(path) == ([["Paris", "New York", "is"]], [["B-LOC", "O", "O"]])
+
+
+@pytest.mark.parametrize("form", ["{}", "t{}", "s1-{}", "1-{}", "doc_{}"])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("more, column", [("", 1), ("0-5 ", 2)])
+def test_numbers_of_words_are_not_words(tmp_path, form, first, more, column):
+    one, two = form.format(first), form.format(first + 1)
+    text = f"{one} {more}Ann PER\n{two} {more}smiles O\n\n{one} {more}Yes O\n"
+    path = column_file(tmp_path, text)
+    with pytest.raises(InputError, match=f"expected word_column = {column}, found word_column = 0"):
+        read_words_tags(path)
+    assert read_words_tags(path, column)[0] == [["Ann", "smiles"], ["Yes"]]
+
+
+@pytest.mark.parametrize("text", ["1 CD O\n2 CD O\n\nAnn NN O\n", "1 O\n2 O\n", "7 CD O\n8 CD O\n"])
+def test_words_that_are_numbers_stay_words(tmp_path, text):
+    assert read_words_tags(column_file(tmp_path, text))[0][0][0] in "17"
+
+
+def test_commas_are_no_separators(tmp_path):
+    path = column_file(tmp_path, "New York,B-LOC\nthe city,O\nno way,O\n")
+    with pytest.raises(InputError, match="tabs or spaces, found commas: 'New York,B-LOC'"):
+        read_words_tags(path)
+
+
+LONG, SHORT = ["B-PER", "I-PER", "E-PER", "O"], ["S-PER", "O"]
+BIOES = 9 * [LONG, SHORT]
+BMES = [[t.replace("I-", "M-") for t in s] for s in BIOES]
+BILOU = [[t.replace("E-", "L-").replace("S-", "U-") for t in s] for s in BIOES]
+IOB2 = 9 * [["B-PER", "I-PER", "I-PER", "O"], ["B-PER", "O"]]
+
+
+def test_schemes_that_hardly_a_span_breaks():
+    for tags, scheme in ((BIOES, "BIOES"), (BMES, "BIOES"), (BILOU, "BIOES"), (IOB2, "IOB2")):
+        assert recognise_scheme(tags) == (scheme, f"{scheme}, 0 of 18 spans break it")
+        assert list(map(spans, tags)) == list(map(spans, IOB2))
+    slip = [["O", "I-PER"]]
+    assert recognise_scheme(100 * IOB2 + slip) == ("IOB2", "IOB2, 1 of 1,801 spans break it")
+
+
+@pytest.mark.parametrize("tags", [["B-A", "O", "B-A", "E-A"], ["E-A", "O", "I-A", "E-A"]])
+def test_no_scheme_is_forced_on_others(tags):
+    scheme, why = recognise_scheme(9 * [tags])
+    assert scheme is None and "no constraints" in why
+
+
+def test_no_tag_of_the_data_becomes_unreachable():
+    assert recognise_scheme(100 * IOB2 + [["O", "I-LOC"]])[0] is None
+
+
+@pytest.mark.parametrize("gold", [BIOES, BMES, BILOU, IOB2])
+@pytest.mark.parametrize("model", [BIOES, BMES, BILOU, IOB2])
+def test_gold_is_written_as_the_model_writes(gold, model):
+    names = {tag for sentence in model for tag in sentence}
+    assert same_scheme(gold, recognise_scheme(model)[0], names) == model
