@@ -22,13 +22,14 @@ import torch
 
 from datasets import WCDataset, collate, data_loader
 from machinery.command import read_arguments, tag_input
+from machinery.entities import find_entities
 from machinery.evaluation import compare_all, print_mistakes, write_errors
 from machinery.probabilities import best_paths, confident_paths, step_penalty
 from machinery.processes import default_device, gather, use_half_precision
 from machinery.report import print_scores
 from machinery.runs import load_run
 from machinery.spans import convert_scheme, scores
-from machinery.text import windows
+from machinery.text import check_words, windows, word_places
 from machinery.threads import in_threads
 from models import LM_LSTM_CRF, ViterbiLoss, word_penalty
 from utils import read_words_tags
@@ -202,11 +203,9 @@ class Tagger:
     def dataset(self, sentences, tags=None):
         """The sentences, encoded, and their tags if they are known: a WCDataset.
 
-        :raises TypeError: a sentence is a string
+        :raises TypeError: a sentence is no list of words, or a word is no string
         """
-        for words in sentences:
-            if isinstance(words, str):
-                raise TypeError(f"expected lists of words, found the string {words[:60]!r}")
+        check_words(sentences)
         return WCDataset(sentences, tags, *self.maps, caseless=self.caseless)
 
     def tag(self, sentences):
@@ -254,6 +253,23 @@ class Tagger:
             [([self.tag_names[tag] for tag in path], probability) for path, probability in paths]
             for paths in self.ask(best_paths, sentences, count)
         ]
+
+    def entities(self, texts, places=word_places):
+        """The entities of texts: what they are, where, and how probable.
+
+        >>> tagger.entities(["Paris is old."])
+        [[{'type': 'LOC', 'text': 'Paris', 'start': 0, 'end': 5, 'words': ['Paris'],
+           'probability': 0.97}]]
+
+        The probability is that of exactly this entity, whatever the tags of other words. A model
+        of tags that mark no spans gives a dict for each word, with `tag` in place of `type`.
+
+        :param texts: iterable of strings, or of lists of words
+        :param places: a function from a string to the (start, end) of its words
+        :return: list, for each text a list of dicts. `start` and `end` count the characters of a
+            string, so that text[start:end] is the entity, or the words of a list
+        """
+        return find_entities(self, list(texts), places)
 
     def ask(self, function, sentences, *arguments):
         """What a function of machinery/probabilities.py finds for each sentence: a list."""

@@ -15,6 +15,10 @@ columns, which read_words_tags reads:
     word tag probability tag probability ...        --nbest: two columns for every sequence of tags,
                                                     its probability on each of its words
 
+--json writes an object for every sentence, on a line of its own: its text and entities, as
+Tagger.entities gives them. --html writes a page. For columns, the text is the words with spaces
+between them.
+
 --conll reads such columns, from a file or, if it is called -, from stdin. It writes all its lines
 again as they were, but that words get what follows `word` above as additional columns.
 """
@@ -26,10 +30,25 @@ import sys
 import time
 
 from machinery.columns import column_sentences, extended, filler
-from machinery.errors import END, START, InputError, visible
+from machinery.entities import (
+    mark_spans,
+    print_object,
+    show_entities,
+    show_entities_of_rows,
+)
+from machinery.errors import InputError, visible
+from machinery.pages import tagged_page
 from machinery.report import aligned
-from machinery.spans import are_spans, spans
-from machinery.text import decoded_lines, open_with_bar, split_at_blanks, split_words, windows
+from machinery.spans import spans
+from machinery.text import (
+    decoded_lines,
+    open_with_bar,
+    places_between_blanks,
+    split_at_blanks,
+    split_words,
+    windows,
+    word_places,
+)
 
 
 def read_arguments(checkpoint):
@@ -49,6 +68,10 @@ def read_arguments(checkpoint):
     form.add_argument("--evaluate", **file, help="score the model on a file of words and tags")
     output.add_argument("--confidence", action="store_true", help="how probable each tag is")
     output.add_argument("--nbest", type=int, metavar="K", help="the K best sequences of tags")
+    output.add_argument("--html", action="store_true", help="a page: the text, entities coloured")
+    output.add_argument(
+        "--json", action="store_true", help="entities, an object for every sentence"
+    )
     add("--errors", **file, help="with --evaluate: where to write the sentences with mistakes")
     for name in ("--word-column", "--tag-column"):
         add(name, type=int, metavar="C", help="of such a file; without it, as in training")
@@ -63,8 +86,11 @@ def check_arguments(given):
         raise InputError("--word-column: expected --conll or --evaluate with it, found neither")
     if given.evaluate is None and (given.tag_column is not None or given.errors is not None):
         raise InputError("--tag-column, --errors: expected --evaluate with them, found none")
-    if given.evaluate is not None and (given.confidence or given.nbest is not None):
-        raise InputError("--evaluate: expected neither --confidence nor --nbest, found one")
+    if given.evaluate is not None and given.nbest is not None:
+        raise InputError("--evaluate: expected no --nbest with it, found one")
+    for name in ("confidence", "html", "json"):
+        if given.evaluate is not None and getattr(given, name):
+            raise InputError(f"--evaluate: expected no --{name} with it, found one")
     if given.sentence and (given.conll is not None or given.evaluate is not None):
         file = "--conll" if given.evaluate is None else "--evaluate"
         raise InputError(f"{file}: expected no sentences, found {given.sentence[0][:60]!r}")
@@ -99,7 +125,7 @@ def new_columns(tagger, sentences, arguments, digits):
 
 def print_tables(tagger, sentences, arguments):
     """Tag sentences and print each as a table, a blank line after it."""
-    tags_are_spans = are_spans(set(tagger.tag_names.values()) - {START, END})
+    tags_are_spans = mark_spans(tagger.tag_names)
     found = new_columns(tagger, sentences, arguments, digits=3)
     for words, columns in zip(sentences, found, strict=True):
         if tags_are_spans and arguments.nbest is None:
@@ -167,10 +193,38 @@ def tag_input(tagger, arguments, window):
 
     :param window: how many sentences
     """
+    shown = []  # on a page, all of it at the end
+    show = print_object if arguments.json else lambda *text: shown.append(text)
+    places = places_between_blanks if arguments.tokenized else word_places
+    of_texts = functools.partial(show_entities, places=places, show=show)
+    as_entities = arguments.json or arguments.html
     split = split_at_blanks if arguments.tokenized else split_words
+    if as_entities:
+        split = str
     if arguments.sentence:
-        print_tables(tagger, list(map(split, arguments.sentence)), arguments)
-        return
+        write = of_texts if as_entities else print_tables
+        write(tagger, list(map(split, arguments.sentence)), arguments)
+    else:
+        to_terminal = sys.stdout.isatty()
+        write = of_texts if as_entities else print_tables if to_terminal else write_sentences
+        if arguments.conll is not None:
+            column = arguments.word_column
+            column = tagger.word_column if column is None else column
+            write = functools.partial(write_rows, word_column=column)
+            if as_entities:
+                write = functools.partial(show_entities_of_rows, word_column=column, show=show)
+        tag_stream(tagger, arguments, window, split, write)
+    if arguments.html:
+        name = "the command line" if arguments.sentence else arguments.conll or "stdin"
+        print(tagged_page(name, shown))
+
+
+def tag_stream(tagger, arguments, window, split, write):
+    """Tag a file or stdin.
+
+    :param split: a function from a line to a sentence
+    :param write: a function of tagger, sentences and arguments
+    """
     from_stdin = arguments.conll in (None, "-")
     if from_stdin and sys.stdin is None:
         raise InputError("stdin: expected sentences, found it closed")
@@ -185,10 +239,8 @@ def tag_input(tagger, arguments, window):
             column = arguments.word_column
             column = tagger.word_column if column is None else column
             sentences = column_sentences(lines, name, column)
-            write = functools.partial(write_rows, word_column=column)
         else:
             sentences = (split(line) for _, line in lines)
-            write = print_tables if to_terminal else write_sentences
         begin, done = time.perf_counter(), 0
         for some in windows(sentences, window):
             write(tagger, some, arguments)

@@ -3,6 +3,7 @@
 import collections
 
 from machinery.errors import visible
+from machinery.pages import mistakes_page
 from machinery.report import aligned
 from machinery.spans import are_spans, spans
 
@@ -76,29 +77,39 @@ def print_mistakes(compared):
 
     :param compared: as compare_all gives it
     """
-    mistakes, confused = collections.Counter(), collections.Counter()
-    for what, gold, predicted in (piece for pieces in compared for piece in pieces):
-        mistakes[what] += 1
-        confused[gold and gold[0], predicted and predicted[0]] += 1
-    del mistakes[""]
-    counts = [f"{count:,} {what}" for what, count in mistakes.most_common()]
+    counts = [f"{count:,} {what}" for what, count in counted(compared)]
     print(f"Mistakes: {', '.join(counts) or 'none'}")
     if counts:
-        print_confusion(confused)
+        caption, table = confusion(compared)
+        print(f"{caption}:")
+        width = max(len(cell) for row in table for cell in row[1:])
+        for line in aligned([[row[0], *(cell.rjust(width) for cell in row[1:])] for row in table]):
+            print(f"    {line}")
 
 
-def print_confusion(confused):
-    """Print a table of the types or tags that were most often confused.
+def counted(compared):
+    """List of (kind of mistake, how often), the most frequent first."""
+    mistakes = collections.Counter(piece[0] for pieces in compared for piece in pieces)
+    del mistakes[""]
+    return mistakes.most_common()
 
-    :param confused: Counter of (gold, predicted), None for what was invented or missed
+
+def confusion(compared):
+    """A table of the types or tags that were most often confused.
+
+    :return: its caption; list of rows of strings, the first of them the header
     """
+    confused = collections.Counter(
+        (gold and gold[0], predicted and predicted[0])
+        for pieces in compared
+        for _, gold, predicted in pieces
+    )
     errors = collections.Counter()
     for (gold, predicted), count in confused.items():
         for kind in {gold, predicted} - {None}:
             errors[kind] += count * (gold != predicted)
     kinds = sorted(kind for kind, _ in errors.most_common(MOST))
     cut = f", the {MOST} most confused of {len(errors)}" * (len(errors) > MOST)
-    print(f"Gold by row, found by column{cut}:")
     rows, columns = kinds, kinds
     if any(None in pair for pair in confused):
         rows, columns = [*kinds, None], [*kinds, None]
@@ -107,9 +118,7 @@ def print_confusion(confused):
     for gold in rows:
         cells = [f"{confused[gold, predicted]:,}" for predicted in columns]
         table.append(["invented" if gold is None else visible(gold), *cells])
-    width = max(len(cell) for row in table for cell in row[1:])
-    for line in aligned([[row[0], *(cell.rjust(width) for cell in row[1:])] for row in table]):
-        print(f"    {line}")
+    return f"Gold by row, found by column{cut}", table
 
 
 def write_errors(path, name, tagger, words, gold, compared):
@@ -117,7 +126,8 @@ def write_errors(path, name, tagger, words, gold, compared):
     the found tag is, and the mistakes that begin at the word.
 
     Those whose least probable tag is least probable come first: there, the model may know that it
-    does not know. A confident mistake, at the end, may be one of the gold tags.
+    does not know. A confident mistake, at the end, may be one of the gold tags. A path that ends in
+    .html gets a page, with the same sentences.
 
     :param path: of the file to write
     :param name: what was scored
@@ -128,8 +138,35 @@ def write_errors(path, name, tagger, words, gold, compared):
     wrong = [i for i, pieces in enumerate(compared) if any(what for what, *_ in pieces)]
     found = tagger.tag_with_confidence([words[i] for i in wrong])
     least = [min(probability for _, probability in pairs) for pairs in found]
+    if str(path).lower().endswith((".html", ".htm")):
+        write_page(path, name, tagger, words, compared, list(zip(least, wrong, strict=True)))
+    else:
+        write_tables(path, name, words, gold, compared, zip(least, wrong, found, strict=True))
+    print(f"{path}: the {len(wrong):,} of {len(words):,} sentences that have mistakes")
+
+
+def write_page(path, name, tagger, words, compared, wrong):
+    """Write the page of mistakes; `wrong` is a list of (probability, number of the sentence)."""
+    found = tagger.entities([words[i] for _, i in wrong])
+    sentences = [
+        (
+            i + 1,
+            words[i],
+            least,
+            compared[i],
+            {(piece["start"], piece["end"]): piece["probability"] for piece in pieces},
+        )
+        for (least, i), pieces in zip(wrong, found, strict=True)
+    ]
+    text = mistakes_page(name, len(words), sentences, counted(compared), *confusion(compared))
     with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for probability, i, pairs in sorted(zip(least, wrong, found, strict=True)):
+        file.write(text)
+
+
+def write_tables(path, name, words, gold, compared, wrong):
+    """Write the tables; `wrong` has (probability, number of the sentence, its tags and theirs)."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for probability, i, pairs in sorted(wrong):
             file.write(f"# {name}, sentence {i + 1}, least probable tag {probability:.4f}\n")
             marks = [[] for _ in pairs]
             for what, of_gold, of_found in compared[i]:
@@ -144,4 +181,3 @@ def write_errors(path, name, tagger, words, gold, compared):
             ]
             lines = aligned([list(map(visible, row)) for row in rows])
             file.write("\n".join([*lines, "", ""]))
-    print(f"{path}: the {len(wrong):,} of {len(words):,} sentences that have mistakes")

@@ -1,9 +1,11 @@
 """What a run prints."""
 
 import collections
+import json
 import os
 import shlex
 import statistics
+import subprocess
 
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import visible
@@ -106,7 +108,12 @@ def print_end(state, constants, best_is_saved):
 
 def print_command(path):
     """The command that uses a checkpoint, on a line of its own, to be copied."""
-    print(f'Tag a sentence with it:\npython inference.py --checkpoint {shlex.quote(path)} "..."')
+    print(f'Tag a sentence with it:\npython inference.py --checkpoint {quoted(path)} "..."')
+
+
+def quoted(path):
+    """A path as the system's shell takes it."""
+    return subprocess.list2cmdline([path]) if os.name == "nt" else shlex.quote(path)
 
 
 def how_to_resume(path, begin):
@@ -114,7 +121,13 @@ def how_to_resume(path, begin):
     if not os.path.exists(path) or os.stat(path).st_mtime < begin:
         return "Stopped before an epoch had ended: no checkpoint was written"
     epoch = load_checkpoint(path)["epoch"]
-    return f'Stopped; to go on after epoch {epoch}, set checkpoint = "{path}"'
+    return f"Stopped; to go on after epoch {epoch}, set checkpoint = {constant(path)}"
+
+
+def constant(path):
+    r"""A path as it is written in a script, also a Windows one: r"C:\new\last.pt"."""
+    raw = "\\" in path and '"' not in path and not path.endswith("\\")
+    return f'r"{path}"' if raw else json.dumps(path, ensure_ascii=False)
 
 
 def aligned(rows):

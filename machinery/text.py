@@ -169,3 +169,18 @@ def places_between_blanks(sentence):
 def split_at_blanks(sentence):
     """The words that places_between_blanks finds."""
     return [sentence[start:end] for start, end in places_between_blanks(sentence)]
+
+
+def check_words(sentences):
+    """:raises TypeError: a sentence is no list of words, or a word is no string (NaN)"""
+    for number, words in enumerate(sentences, 1):
+        where = f"sentence {number}"
+        if isinstance(words, str | bytes) or not hasattr(words, "__len__"):
+            kind = "the string " * isinstance(words, str)
+            raise TypeError(f"{where}: expected a list of words, found {kind}{repr(words)[:60]}")
+        for position, word in enumerate(words, 1):
+            if not isinstance(word, str):
+                raise TypeError(
+                    f"{where}, word {position}: expected a string, found {repr(word)[:60]} "
+                    f"({type(word).__name__})"
+                )

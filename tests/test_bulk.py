@@ -521,7 +521,7 @@ def test_an_error_in_a_thread_ends_the_others(cores):
 
 def test_strings_are_not_sentences(tagger):
     for method in (tagger.tag, tagger.tag_with_confidence, lambda s: tagger.nbest(s, 2)):
-        with pytest.raises(TypeError, match="lists of words, found the string 'Paris is'"):
+        with pytest.raises(TypeError, match="a list of words, found the string 'Paris is'"):
             method(["Paris is"])
 
 

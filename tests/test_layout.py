@@ -68,4 +68,4 @@ def test_files_are_short(files):
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in files.items()}
     for name, count in lines.items():
         assert count <= (480 if name in SCRIPTS else 260), (name, count)
-    assert sum(lines[name] for name in SCRIPTS) <= 1700
+    assert sum(lines[name] for name in SCRIPTS) <= 1740

@@ -1,0 +1,122 @@
+"""Pages: in a real browser, clicked, with whatever words."""
+
+import re
+import shutil
+
+import pytest
+
+from machinery.evaluation import compare_all, confusion, counted
+from machinery.pages import mistakes_page, tagged_page
+
+NASTY = ["<script>alert(1)</script>", '"&', "</script><!--", "\u2028", "{{data}}", "\ud800", "é"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs Chromium and its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    service = webdriver.chrome.service.Service(driver)
+    opened = webdriver.Chrome(options=options, service=service)
+    yield opened
+    opened.quit()
+
+
+def look(browser, page, tmp_path):
+    """Open a page; :return: a function that runs a script there"""
+    path = tmp_path / "page.html"
+    path.write_text(page, encoding="utf-8")
+    browser.get(path.as_uri())
+    assert browser.get_log("browser") == []  # no error, and nothing that could not be loaded
+    return browser.execute_script
+
+
+def mistakes(count):
+    """A page of so many sentences: every second one misses a LOC, the others invent a PER."""
+    words = [[*NASTY, str(i)] for i in range(count)]
+    rest = ["O"] * len(NASTY)
+    gold = [["B-LOC" if i % 2 else "O", *rest] for i in range(count)]
+    found = [["O" if i % 2 else 'B-"&<b>', *rest] for i in range(count)]
+    compared = compare_all(gold, found)
+    least = [(i * 7919 % count) / count for i in range(count)]
+    everything = zip(words, least, compared, strict=True)
+    sentences = [(i + 1, *some, {(0, 1): some[1]}) for i, some in enumerate(everything)]
+    return mistakes_page('<i>"&', count, sentences, counted(compared), *confusion(compared))
+
+
+def test_mistakes_are_filtered_and_sorted(browser, tmp_path):
+    run = look(browser, mistakes(10_000), tmp_path)
+    assert run("return document.title") == 'Mistakes: <i>"&'
+    assert run("return document.querySelectorAll('main script, main i b, h1 i').length") == 0
+    words = "return [...document.querySelectorAll('article')[0].querySelectorAll('.word > b')]"
+    assert run(f"{words}.map(b => b.textContent).slice(0, 5)") == NASTY[:5]
+    assert 100 <= run("return document.querySelectorAll('article').length") < 1000
+
+    numbers = "return [...document.querySelectorAll('article')].slice(0, 50).map(a => {}(a))"
+    least = numbers.format(
+        "(a => Number(a.querySelectorAll('header span')[1].textContent.slice(-4)))"
+    )
+    assert run(least) == sorted(run(least)) and max(run(least)) < 0.1
+    order = "const s = document.querySelector('select'); s.value = '{}'; s.onchange()"
+    run(order.format("most"))
+    assert run(least) == sorted(run(least), reverse=True) and min(run(least)) > 0.9
+    run(order.format("file"))
+    number = numbers.format("(a => a.querySelector('header span').textContent)")
+    assert run(number)[:3] == ["sentence 1", "sentence 2", "sentence 3"]
+
+    def click(name, value):
+        for button in browser.find_elements("css selector", f"button[data-filter={name}]"):
+            if button.get_attribute("data-value") == value:
+                button.click()
+
+    click("kind", "missed")
+    assert run(number)[:3] == ["sentence 2", "sentence 4", "sentence 6"]
+    click("type", '"&<b>')
+    assert run(number) == [] and "0 of 10,000" in run("return document.body.textContent")
+    click("kind", "")
+    assert run(number)[:2] == ["sentence 1", "sentence 3"]
+    assert run("return document.querySelector('table').textContent").count("5,000") == 2
+    run("scrollTo(0, document.body.scrollHeight)")
+    assert "last" not in run(number)
+
+
+def test_tagged_text_is_coloured_where_its_entities_are(browser, tmp_path):
+    text = "👍🏽 Cafe\u0301 <script>x</script> Paris"
+    found = [
+        {"type": "LOC", "text": text[3:8], "start": 3, "end": 8, "probability": 0.5},
+        {"type": "A&B", "text": "Paris", "start": 28, "end": 33, "probability": 0.25},
+    ]
+    assert [text[e["start"] : e["end"]] for e in found] == [e["text"] for e in found]
+    run = look(browser, tagged_page("</title><b>", [(text, found), ("", [])]), tmp_path)
+    marks = "return [...document.querySelectorAll('mark')].map(m => m.textContent)"
+    assert run(marks) == ["Cafe\u0301LOC 0.50", "ParisA&B 0.25"]
+    shown = run("return document.querySelector('main').textContent")
+    assert shown == text.replace("Cafe\u0301", "Cafe\u0301LOC 0.50") + "A&B 0.25"
+    for width in (400, 1200):
+        browser.set_window_size(width, 800)
+        assert run("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_page_is_whole_without_anything_else():
+    page = mistakes(3)
+    assert not re.search(r"https?:|@import|url\(| src=", page)
+    assert page.count("</script>") == 2 and page.encode()
+
+
+def test_the_command_writes_pages(run_inference, tiny_checkpoint, tiny_corpus, tmp_path):
+    errors_file = tmp_path / "errors.html"
+    given = "--checkpoint", tiny_checkpoint
+    status, errors, output = run_inference(*given, "--html", "Dunston <b> Paris")
+    assert (status, errors) == (0, []) and output.startswith("<!DOCTYPE html>")
+    assert "<b> Paris" not in output
+    arguments = "--evaluate", tiny_corpus, "--errors", errors_file
+    status, errors, output = run_inference(*given, *arguments)
+    assert status == 0, errors
+    assert errors_file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert str(errors_file) in output
