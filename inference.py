@@ -5,7 +5,9 @@
     python inference.py --nbest 3 "Does Paris like Paris?"
     python inference.py --tokenized < sentences.txt > tagged.conll
     python inference.py --conll test.txt > tagged.conll
-    python inference.py --evaluate test.txt --errors errors.txt
+    python inference.py --json < sentences.txt > entities.jsonl
+    python inference.py --html < sentences.txt > tagged.html
+    python inference.py --evaluate test.txt --errors errors.html
 
 machinery/command.py says what each of them reads and writes. Only the checkpoint is needed: it
 holds the model, its settings and its vocabularies.

@@ -1,6 +1,10 @@
 """What a run prints, with numbers that are all different: no two of them may change places."""
 
+import ast
+import shlex
 import types
+
+import pytest
 
 from machinery import report
 
@@ -77,3 +81,15 @@ def test_the_end_of_a_run(capsys):
         "Best: epoch 2 (entity F1 73.00%)",
         to_resume,
     ]
+
+
+@pytest.mark.parametrize(
+    "path", ["last.pt", "my runs/last.pt", r"C:\new\last.pt", "C:\\runs\\", 'a"b\\n.pt', "é's.pt"]
+)
+def test_a_printed_path_can_be_pasted(path, monkeypatch):
+    assert ast.literal_eval(report.constant(path)) == path
+    assert shlex.split(report.quoted(path)) == [path]
+    monkeypatch.setattr(report.os, "name", "nt")
+    shown = report.quoted(path)
+    assert "'" not in shown.replace(path, "")  # cmd.exe knows double quotes alone
+    assert shown == (f'"{path}"' if " " in path else path) or '"' in path
