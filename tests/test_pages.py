@@ -107,6 +107,8 @@ def test_a_page_is_whole_without_anything_else():
     page = mistakes(3)
     assert not re.search(r"https?:|@import|url\(| src=", page)
     assert page.count("</script>") == 2 and page.encode()
+    data = page.partition('id="data">')[2].partition("</script>")[0]
+    assert data.endswith("}") and not set("<>&") & set(data)
 
 
 def test_the_command_writes_pages(run_inference, tiny_checkpoint, tiny_corpus, tmp_path):
