@@ -28,6 +28,7 @@ from machinery.entities import find_entities
 from machinery.evaluation import compare_all, print_mistakes, write_errors
 from machinery.probabilities import best_paths, confident_paths, step_penalty
 from machinery.processes import default_device, gather, use_half_precision
+from machinery.recognition import print_reading, same_scheme
 from machinery.report import print_scores
 from machinery.runs import load_run
 from machinery.spans import convert_scheme, scores
@@ -199,6 +200,7 @@ class Tagger:
         self.word_column, self.tag_column = settings["word_column"], settings["tag_column"]
         self.tag_scheme = settings["tag_scheme"]
         self.tag_names = {index: tag for tag, index in state["tag_map"].items()}
+        self.scheme = self.tag_scheme or state["scheme"]
         scheme = state["scheme"] if settings["constrain_tags"] else None
         self.decoder = ViterbiDecoder(state["tag_map"], scheme)
 
@@ -308,8 +310,10 @@ def evaluate(tagger, arguments):
     word_column = tagger.word_column if word_column is None else word_column
     tag_column = tagger.tag_column if tag_column is None else tag_column
     words, gold = read_words_tags(path, word_column, tag_column)
+    print_reading(path, words, gold, tagger.tag_scheme)
     if tagger.tag_scheme is not None:
         gold = convert_scheme(gold, tagger.tag_scheme)
+    gold = same_scheme(gold, tagger.scheme, tagger.tag_names.values())
     dataset = tagger.dataset(words, gold)
     _, predicted = score_file(tagger.model, path, dataset, batch_size, tagger.decoder)
     compared = compare_all(gold, predicted)

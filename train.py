@@ -43,7 +43,8 @@ from machinery.processes import (
     share_of_mean,
     use_half_precision,
 )
-from machinery.spans import convert_scheme, detect_scheme, find_criterion, scores
+from machinery.recognition import print_reading, recognise_scheme, same_scheme
+from machinery.spans import convert_scheme, find_criterion, scores
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
 from utils import create_maps, frequent_vocab_size, load_embeddings, read_words_tags
 
@@ -259,7 +260,7 @@ def new_run(constants, train_data, val_data):
         word_map=word_map,
         char_map=char_map,
         tag_map=tag_map,
-        scheme=detect_scheme(tags),
+        scheme=recognise_scheme(tags)[0],
         rare_from=rare_from,
     )
     return state, model
@@ -413,17 +414,11 @@ def read_data(constants):
 
 
 def read(path, constants):
-    """The words and tags of a file, and a line that says how many."""
+    """The words and tags of a file, and lines that say what they are."""
     words, tags = read_words_tags(path, constants.word_column, constants.tag_column)
-    found, wanted = detect_scheme(tags), constants.tag_scheme
-    if wanted is not None:
-        tags = convert_scheme(tags, wanted)
-    print(
-        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words"
-        f"{f', tags in {found}' * (found is not None)}"
-        f"{f', read as {wanted}' * (wanted not in (None, found))}"
-    )
-    return words, tags
+    wanted = constants.tag_scheme
+    print_reading(path, words, tags, wanted)
+    return words, tags if wanted is None else convert_scheme(tags, wanted)
 
 
 def encode(path, data, state):
@@ -431,6 +426,7 @@ def encode(path, data, state):
     if data is None:
         return None
     maps = state["word_map"], state["char_map"], state["tag_map"]
+    data = data[0], same_scheme(data[1], state["scheme"], state["tag_map"])
     dataset = WCDataset(*data, *maps, caseless=state["settings"]["caseless"])
     report.report_unknown_tags(path, dataset)
     return dataset

@@ -1,9 +1,10 @@
 """What a file was taken for: the scheme of its tags, and its first sentence as it was read."""
 
 import itertools
+import re
 
 from machinery.errors import visible
-from machinery.spans import READ_AS, convert_scheme, detect_scheme, may_follow, spans
+from machinery.spans import READ_AS, are_spans, convert_scheme, detect_scheme, may_follow, spans
 
 MOST_BROKEN = 0.02  # share of spans that may break a scheme which the tags are said to follow
 
@@ -16,7 +17,7 @@ def recognise_scheme(tags):
     """
     scheme = detect_scheme(tags)
     if scheme is None:
-        return None, "not spans (expected tags such as B-PER): no entity F1, no constraints"
+        return None, f"labels of words, not of spans{_near_spans(tags)}: no entity F1"
     broken, count = _broken_spans(tags, scheme)
     lost = _unreachable({tag for sentence in tags for tag in sentence}, scheme)
     why = f"{broken:,} of {count:,} spans break it"
@@ -25,6 +26,18 @@ def recognise_scheme(tags):
     if lost:
         return None, f"{scheme}, {why}, but it never allows {min(lost)}: no constraints"
     return scheme, f"{scheme}, {why}"
+
+
+def _near_spans(tags):
+    """In words, a tag that looks like one of a span, but is not read as such."""
+    every = sorted({tag for sentence in tags for tag in sentence})
+    letter = "[BIESMLU]"
+    near = re.compile(rf"{letter}[-_./:|]\w.*|.*\w[-_./:|]{letter}", re.IGNORECASE)
+    others = [tag for tag in every if not are_spans({tag, "B"})]
+    for tag in others:
+        if near.fullmatch(tag):
+            return f" (expected tags such as B-PER, found {visible(tag)!r})"
+    return ""
 
 
 def _broken_spans(tags, scheme):
@@ -79,3 +92,17 @@ def first_sentence(words, tags, width=80):
     pairs = zip(words[0], tags[0], strict=True)
     shown = visible(" ".join(f"{word}/{tag}" for word, tag in itertools.islice(pairs, width)))
     return f"    begins: {shown[:width]}{'...' * (len(shown) > width)}"
+
+
+def print_reading(path, words, tags, wanted=None):
+    """Say how much a file has, what its tags were taken for, and how it begins.
+
+    :param words, tags: as read_words_tags gives them
+    :param wanted: the scheme that the tags are then written in, or None
+    """
+    found, why = recognise_scheme(tags)
+    print(
+        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words, tags taken for {why}"
+        f"{f'; read as {wanted}' * (wanted not in (None, found))}"
+    )
+    print(first_sentence(words, tags))

@@ -16,7 +16,9 @@ import zipfile
 from machinery.errors import InputError, visible
 from machinery.text import decoded_lines, open_with_bar
 
-NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")  # in a word: the line has one too many
+# In a word: the line has a number too many. In "R$ 000", digits alone, before numbers with a point.
+NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")
+DIGITS_AT_END = re.compile(r"\D* \d+( \d+)*$")
 HEADER = re.compile(r"[0-9]{1,9} [1-9][0-9]{0,8}")  # word2vec's first line: words, dimensions
 LONGEST_LINE = 1 << 20  # bytes; a small archive may unpack to a line that fills the memory
 
@@ -27,12 +29,15 @@ def vector_lines(emb_file):
     :raises InputError: a line has the wrong number of fields, or the file fewer or more lines than
         its header says
     """
-    number, dim, count = 0, None, None
+    words, dim, count = 0, None, None
     for number, line in _text_lines(emb_file):
         line = line.rstrip(" ")  # word2vec ends its lines with one
         if number == 1 and HEADER.fullmatch(line):
             count, dim = map(int, line.split(" "))
             continue
+        if not line.strip():
+            continue  # no word has no numbers; some files end with such a line
+        words += 1
         spaces = line.count(" ")
         if dim is None:
             dim = spaces
@@ -40,17 +45,20 @@ def vector_lines(emb_file):
         if spaces != dim or dim < 1:
             # Split from the right: a few of GloVe's tokens contain spaces.
             word, *fields = line.rsplit(" ", dim)
-            if dim < 1 or len(fields) != dim or NUMBER_AT_END.search(word):
+            one_too_many = NUMBER_AT_END.search(word) and not (
+                DIGITS_AT_END.match(word) and all("." in field for field in fields)
+            )
+            if dim < 1 or len(fields) != dim or one_too_many:
                 raise InputError(
                     f"{emb_file}, line {number}: expected a word and {max(dim, 1)} numbers, "
                     f"found {spaces + 1} fields: {line[:60]!r}"
                 )
             numbers = line[len(word) + 1 :]
         yield number, word, numbers
-    if count not in (None, number - 1):
+    if count not in (None, words):
+        reason = "the file is incomplete" if words < count else "lines were added to it"
         raise InputError(
-            f"{emb_file}: expected {count:,} words, as line 1 says, found {number - 1:,}: "
-            "the file is incomplete"
+            f"{emb_file}: expected {count:,} words, as line 1 says, found {words:,}: {reason}"
         )
 
 

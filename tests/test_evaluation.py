@@ -103,6 +103,8 @@ def test_training_and_evaluation_print_one_table(
     table = capsys.readouterr().out.split("The model of epoch")[1]
     output = evaluate(tiny_train.best_file, tiny_corpus)
     report, _, _ = output.partition("Mistakes: ")
+    read, begins, report = report.split("\n", 2)
+    assert "tags taken for IOB2" in read and begins.startswith("    begins: ")
     assert report.startswith(f"{tiny_corpus}: accuracy ") and "PER" in report
     assert report in table
 

@@ -3,8 +3,9 @@
 import pytest
 
 from machinery.errors import InputError
-from machinery.recognition import recognise_scheme, same_scheme
+from machinery.recognition import print_reading, recognise_scheme, same_scheme
 from machinery.spans import spans
+from machinery.vectors import vector_lines
 from utils import read_words_tags
 
 COMMENTED = {
@@ -109,3 +110,30 @@ def test_no_tag_of_the_data_becomes_unreachable():
 def test_gold_is_written_as_the_model_writes(gold, model):
     names = {tag for sentence in model for tag in sentence}
     assert same_scheme(gold, recognise_scheme(model)[0], names) == model
+
+
+@pytest.mark.parametrize("tag", ["PER-B", "b-per", "B_PER", "B.PER", "per_b"])
+def test_tags_that_look_like_spans_are_named(tag):
+    scheme, why = recognise_scheme([[tag, "O"]])
+    assert scheme is None and f"expected tags such as B-PER, found '{tag}'" in why
+    assert "found" not in recognise_scheme([["NN", "PRP$", "-LRB-", "O"]])[1]
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n"])
+@pytest.mark.parametrize("end", ["", "\n", "  \n\n"])
+def test_vectors_of_words_that_end_in_digits_and_blank_lines(tmp_path, header, end):
+    path = column_file(tmp_path, f"{header}a 0.1 0.2\nR$ 000 0.3 0.4\n. 000 00 0.5 0.6\n{end}")
+    assert [(w, n) for _, w, n in vector_lines(str(path))] == [
+        ("a", "0.1 0.2"),
+        ("R$ 000", "0.3 0.4"),
+        (". 000 00", "0.5 0.6"),
+    ]
+
+
+def test_what_was_read_is_printed(capsys):
+    print_reading("corpus", [["a", "\x1b"], ["b"]], [["B-A", "O"], ["O"]])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "corpus: 2 sentences, 3 words, tags taken for IOB2, 0 of 1 spans break it"
+    assert second.startswith("    begins: a/B-A") and "\x1b" not in second
+    print_reading("corpus", [300 * ["word"]], [300 * ["O"]])
+    assert all(len(line) < 100 for line in capsys.readouterr().out.splitlines())
