@@ -30,7 +30,7 @@ from machinery.probabilities import best_paths, confident_paths, step_penalty
 from machinery.processes import default_device, gather, use_half_precision
 from machinery.recognition import print_reading, same_scheme
 from machinery.report import print_scores
-from machinery.runs import load_run
+from machinery.runs import can_resume, load_run
 from machinery.spans import convert_scheme, scores
 from machinery.text import check_words, windows, word_places
 from machinery.threads import in_threads
@@ -322,20 +322,27 @@ def evaluate(tagger, arguments):
         write_errors(arguments.errors, path, tagger, words, gold, compared)
 
 
-def restore_model(state, path="the checkpoint"):
+def restore_model(state, path="the checkpoint", **changes):
     """The model of a checkpoint: LM_LSTM_CRF with its trained parameters, on the CPU.
 
+    An argument that the checkpoint lacks, since it is older, has its default.
+
     :param path: what an error calls the checkpoint
+    :param changes: arguments that differ from the checkpoint's, such as the dropout
     :raises InputError: its parameters are not those of the model that its arguments describe
     """
+    dropout = state["settings"].get("dropout", 0.5)
+    arguments = state["model_arguments"] | dict(dropout=dropout) | changes
+    if not can_resume(state):  # for tagging alone: without the language models
+        arguments["co_training"] = False
     try:
-        with torch.device("meta"):  # takes no memory, whatever sizes a hostile file claims
-            expected = shapes(LM_LSTM_CRF(**state["model_arguments"]).state_dict())
+        with torch.device("meta"):  # takes no memory, whatever sizes a damaged file claims
+            expected = shapes(LM_LSTM_CRF(**arguments).state_dict())
         found = shapes(state["model"])
         for name in expected | found:
             if expected.get(name) != found.get(name):
                 raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
-        model = LM_LSTM_CRF(**state["model_arguments"])
+        model = LM_LSTM_CRF(**arguments)
         model.load_state_dict(state["model"])
     except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
         reason = visible(str(error).partition("\n")[0][:200])

@@ -156,6 +156,14 @@ class LM_LSTM_CRF(nn.Module):
         return self.dropout(take(states, markers))
 
 
+def for_tagging(parameters):
+    """What tagging needs of a model's state_dict: all but the language models' own layers.
+
+    They are the parameters of a model with co_training = False, which tags alike.
+    """
+    return {name: value for name, value in parameters.items() if "_lm_" not in name}
+
+
 def take(states, positions):
     """Pick states by position: (N, T, H) and (N, L) -> (N, L, H)."""
     return states.gather(1, positions.unsqueeze(2).expand(-1, -1, states.size(2)))

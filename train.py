@@ -15,11 +15,12 @@ The method is that of Liu et al. 2018 (arXiv 1709.04109): two language models an
 trained together, by summing their losses.
 """
 
+import inspect
 import sys
 import time
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import InputError, check_finite, run_script
+from machinery.errors import InputError, run_script
 
 # isort: split
 import torch
@@ -30,7 +31,6 @@ from datasets import WCDataset, data_loader
 from inference import ViterbiDecoder, predict, restore_model, score_file
 from machinery import report, runs
 from machinery.average import WeightAverage
-from machinery.checkpoints import HISTORY
 from machinery.constants import MODEL, assign, checked, names
 from machinery.files import files_written, reserved
 from machinery.processes import (
@@ -45,7 +45,7 @@ from machinery.processes import (
 )
 from machinery.recognition import print_reading, recognise_scheme, same_scheme
 from machinery.spans import convert_scheme, find_criterion, scores
-from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss
+from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, for_tagging
 from utils import create_maps, frequent_vocab_size, load_embeddings, read_words_tags
 
 # Data --------------------------------------------------------------------------------------------
@@ -85,7 +85,8 @@ fine_tune_word_embeddings = None  # with emb_file: train the vectors of the word
 # False: only those of words that emb_file lacks
 
 # Training ----------------------------------------------------------------------------------------
-optimizer = "adamw"  # or "sgd", for the paper's recipe; what is None below comes from RECIPES
+optimizer = "adamw"  # or "sgd", the paper's recipe. What is None below comes from RECIPES; to add
+# another of PyTorch's optimizers, give it a recipe there, and a line in new_optimizer
 lr = None
 lr_decay = None  # the learning rate is lr / (1 + lr_decay * e) in epoch e, counted from 0
 momentum = 0.9  # the paper's value; with "adamw", of the gradient's running mean
@@ -151,16 +152,18 @@ def run(constants):
 
     # The data, the model, and how far its training is.
     train_data, val_data, test_data = read_data(constants)
+    criterion = constants.criterion
     if val_data is not None and constants.epochs > 0:
         tags = set().union(*train_data[1], *val_data[1])
-        constants.criterion = find_criterion(constants.criterion, tags)
-    state, model = start_run(constants, train_data, val_data)
+        criterion = find_criterion(criterion, tags)
+    settings = runs.kept_settings(constants, criterion, train_data, val_data)
+    state, model = start_run(constants, settings, train_data)
     use_half_precision(model.to(device), constants.half_precision)
     train_set = encode(constants.train_file, train_data, state)
     val_set = encode(constants.val_file, val_data, state)
     test_set = encode(constants.test_file, test_data, state)
 
-    # What is minimised, and how; what is decoded.
+    # The losses, the optimizer and the decoder.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
     torch_optimizer = new_optimizer(model, constants)
@@ -169,9 +172,9 @@ def run(constants):
         state["tag_map"], state["scheme"] if constants.constrain_tags else None
     )
     if constants.checkpoint is not None and constants.epochs > 0:
-        settings = runs.kept_settings(constants, train_data, val_data)
         runs.resume_training(constants, state, settings, average, torch_optimizer)
-    set_rng_states(constants.checkpoint, state["rng"], constants.seed, state["epoch"])
+    rng = state.get("rng", [])  # a checkpoint for tagging alone has none
+    set_rng_states(constants.checkpoint, rng, constants.seed, state["epoch"])
 
     loader = data_loader(
         train_set, constants.batch_size, True, constants.seed, shared=True, device=device
@@ -187,14 +190,15 @@ def run(constants):
             result = validate(model, val_set, decoder, viterbi_loss, constants, state)
             entry = dict(seconds=time.perf_counter() - begin) | losses | result
             # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
-            score = None if val_set is None else result.get(constants.criterion, 0.0)
+            score = None if val_set is None else result.get(criterion, 0.0)
             runs.record_epoch(state, score, entry, model, average, torch_optimizer)
-            runs.save_epoch(state, constants.best_file, constants.last_file, is_first)
-        report.print_epoch(state, constants, first_epoch)
+            best_model = for_tagging(state["model"])
+            runs.save_epoch(state, best_model, constants.best_file, constants.last_file, is_first)
+        report.print_epoch(state, constants, criterion, first_epoch)
 
-    if state["epoch"] == first_epoch:  # nothing was written
-        constants.last_file = constants.checkpoint
-    return finish(model, state, constants, val_set, test_set, decoder)
+    is_unchanged = state["epoch"] == first_epoch
+    last_file = constants.checkpoint if is_unchanged else constants.last_file
+    return finish(model, state, constants, criterion, last_file, val_set, test_set, decoder)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -202,22 +206,24 @@ def run(constants):
 # ------------------------------------------------------------------------------------------------
 
 
-def start_run(constants, train_data, val_data):
+def start_run(constants, settings, train_data):
     """The state and the model of a new run, or of the checkpoint."""
     if constants.checkpoint is None:
-        return new_run(constants, train_data, val_data)
+        return new_run(constants, settings, train_data)
     path = constants.checkpoint
     state = runs.load_run(path)
-    runs.check_same_model(path, state, vars(constants))
-    state["model_arguments"]["dropout"] = constants.dropout
-    model = restore_model(state, path)
+    parameters = inspect.signature(LM_LSTM_CRF).parameters.values()
+    defaults = {parameter.name: parameter.default for parameter in parameters}
+    runs.check_same_model(path, defaults | state["settings"], vars(constants))
+    model = restore_model(state, path, dropout=constants.dropout)
     print(f"Resuming {path} after epoch {state['epoch']}; best score {state['best_score']:.4f}")
     return state, model
 
 
-def new_run(constants, train_data, val_data):
+def new_run(constants, settings, train_data):
     """A new model for the training data.
 
+    :param settings: as runs.kept_settings gives them
     :return: state, a dict that machinery/runs.py describes, and the model
     """
     if constants.epochs == 0:
@@ -232,7 +238,7 @@ def new_run(constants, train_data, val_data):
         frequent_vocab_size(words, word_map, count, constants.caseless)
         for count in (constants.min_lm_freq, 2)
     )
-    arguments = {name: getattr(constants, name) for name in (*names(MODEL), "dropout")}
+    arguments = {name: getattr(constants, name) for name in names(MODEL)}
     embeddings = None
     if constants.emb_file is not None:
         embeddings, word_map, _, has_vector = load_embeddings(
@@ -247,7 +253,7 @@ def new_run(constants, train_data, val_data):
         lm_vocab_size=lm_vocab_size,
     )
     try:
-        model = LM_LSTM_CRF(**arguments)
+        model = LM_LSTM_CRF(**arguments, dropout=constants.dropout)
     except ValueError as error:  # constants that contradict one another
         raise InputError(str(error)) from None
     if embeddings is not None:
@@ -255,7 +261,7 @@ def new_run(constants, train_data, val_data):
         model.fine_tune_word_embeddings(constants.fine_tune_word_embeddings, has_vector)
     report.print_model(model, arguments)
     state = runs.new_state(
-        settings=runs.kept_settings(constants, train_data, val_data),
+        settings=settings,
         model_arguments=arguments,
         word_map=word_map,
         char_map=char_map,
@@ -297,6 +303,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
     device = next(model.parameters()).device
     loader.batch_sampler.set_epoch(epoch)
     totals, sentences = torch.zeros(2, device=device), 0
+    since = 1  # the first step whose loss was not looked at
     # disable=None: no bar where stderr is no terminal, such as a log file
     bar = tqdm(
         loader, desc=f"Epoch {epoch + 1}, training", leave=False, mininterval=0.5, disable=None
@@ -324,14 +331,25 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         sentences += weight
         if step % 10 == 0 or step == len(loader):  # reading a loss makes the CPU wait for the GPU
             means = mean_of_processes(totals / sentences.clamp(min=1e-9))
-            check_finite([means], epoch, step, rate)
+            check_finite([means], epoch, since, step, rate)
+            since = step + 1
             lm_mean, crf_mean = means.tolist()
             bar.set_postfix(lm=f"{lm_mean:.3f}", crf=f"{crf_mean:.3f}")
-    check_finite(model.parameters(), epoch, step, rate)
+    check_finite(model.parameters(), epoch, 1, step, rate)
     losses = dict(lr=rate)
     if constants.co_training:
         losses["lm_loss"] = lm_mean
     return losses | dict(tag_loss=crf_mean)
+
+
+def check_finite(tensors, epoch, first, last, rate):
+    """:raises InputError: training has diverged, and what comes of this epoch must not be saved"""
+    if not all(tensor.isfinite().all() for tensor in tensors):
+        raise InputError(
+            f"epoch {epoch + 1}, batches {first} to {last}, learning rate {rate:g}: expected "
+            "finite losses and weights, found NaN or infinity; this epoch is not saved. "
+            "A lower lr or grad_clip may help"
+        )
 
 
 def forget_rare_words(batch, rare_from, unk, rate):
@@ -356,7 +374,7 @@ def validate(model, val_set, decoder, viterbi_loss, constants, state):
         model, val_set, constants.eval_batch_size, decoder, viterbi_loss, title, shared=True
     )
     result = scores(val_set.tags, predicted) | dict(val_loss=loss)
-    return {name: result[name] for name in HISTORY if name in result}
+    return {name: result[name] for name in runs.HISTORY if name in result}
 
 
 # ------------------------------------------------------------------------------------------------
@@ -364,16 +382,17 @@ def validate(model, val_set, decoder, viterbi_loss, constants, state):
 # ------------------------------------------------------------------------------------------------
 
 
-def finish(model, state, constants, val_set, test_set, decoder):
+def finish(model, state, constants, criterion, last_file, val_set, test_set, decoder):
     """Say how training ended, and score the best epoch; without training, the checkpoint itself.
 
+    :param last_file: where the last epoch is
     :return: dict of scores, as main returns it
     """
     used = constants.checkpoint
     if constants.epochs > 0:
         best = runs.load_if_ancestor(constants.best_file, state)
         is_saved = best is not None and best["epoch"] == runs.best_epoch(state)
-        report.print_end(state, constants, is_saved)
+        report.print_end(state, constants, criterion, last_file, is_saved)
         if is_saved:
             state = best
         elif runs.best_epoch(state) != state["epoch"]:
@@ -381,8 +400,10 @@ def finish(model, state, constants, val_set, test_set, decoder):
                 f"Warning: {constants.best_file} does not hold epoch {runs.best_epoch(state)}, the "
                 f"best: the scores are those of epoch {state['epoch']}, the last"
             )
-        used = constants.best_file if is_saved else constants.last_file
-        model.load_state_dict(state["model"])
+        used = constants.best_file if is_saved else last_file
+        device = next(model.parameters()).device
+        model = restore_model(state, used, dropout=constants.dropout).to(device)
+        use_half_precision(model, constants.half_precision)
     print(f"The model of epoch {state['epoch']}:")
     result = None
     for path, dataset in ((constants.val_file, val_set), (constants.test_file, test_set)):

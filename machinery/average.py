@@ -2,8 +2,7 @@
 
 import contextlib
 
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+import torch
 
 
 class WeightAverage:
@@ -20,21 +19,17 @@ class WeightAverage:
 
     def __init__(self, model, decay):
         self.decay = decay
-        self.trained = nn.ParameterList(p for p in model.parameters() if p.requires_grad)
-        self.average = None
-        if decay > 0:
-            self.average = AveragedModel(self.trained, multi_avg_fn=self._mix)
+        self.steps = 0  # in the average
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.average = [p.detach().clone() for p in self.trained] if decay > 0 else []
 
-    def _mix(self, averaged, current, _):
-        """Move lists of averaged tensors towards the current ones."""
-        steps = int(self.average.n_averaged)  # on the CPU: the argument may be on a GPU
-        decay = min(self.decay, (1 + steps) / (10 + steps))
-        get_ema_multi_avg_fn(decay)(averaged, current, None)
-
+    @torch.no_grad()
     def update(self):
         """Take the weights after a step into the average."""
-        if self.average is not None:
-            self.average.update_parameters(self.trained)
+        if self.average:
+            decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) if self.steps else 0.0
+            torch._foreach_lerp_(self.average, self.trained, 1 - decay)
+            self.steps += 1
 
     @contextlib.contextmanager
     def applied(self):
@@ -47,29 +42,21 @@ class WeightAverage:
 
     def _swap(self):
         """Exchange the model's weights for the average, and back; nothing is copied."""
-        if self.average is not None:
-            for weight, averaged in zip(self.trained, self.average.module, strict=True):
-                weight.data, averaged.data = averaged.data, weight.data
+        for i, weight in enumerate(self.trained[: len(self.average)]):
+            weight.data, self.average[i] = self.average[i], weight.data
 
-    def state(self):
-        """What a checkpoint holds besides the model, inside `applied`: the weights to train on."""
-        if self.average is None:
-            return dict(weights=[], averaged=0)
-        weights = [weight.data for weight in self.average.module]
-        return dict(weights=weights, averaged=int(self.average.n_averaged))
+    def load(self, weights, steps):
+        """Go on from a checkpoint whose averaged weights the model has.
 
-    def load(self, state):
-        """Go on from a state whose averaged weights the model has.
-
-        :raises ValueError, RuntimeError: the state has other weights
+        :param weights: those to train on, in the order of `trained`; empty: the model's own
+        :raises ValueError, RuntimeError: they are those of another model
         """
-        if not state["weights"]:
+        if not weights:
             return
-        if self.average is not None:
-            self.average.n_averaged.fill_(state["averaged"])
-            for weight, averaged in zip(self.trained, self.average.module, strict=True):
-                averaged.data.copy_(weight.data)
-        for weight, value in zip(self.trained, state["weights"], strict=True):
+        if self.average:
+            self.steps = steps
+            self.average = [weight.detach().clone() for weight in self.trained]
+        for weight, value in zip(self.trained, weights, strict=True):
             if weight.shape != value.shape:
                 raise ValueError("the weights to train on have other sizes than the model's")
             weight.data.copy_(value)

@@ -13,29 +13,24 @@ from machinery.errors import InputError, visible
 from machinery.files import replace
 from machinery.processes import by_first_process
 
-# What a run notes of every epoch. Of these, only SURE are there in every run: without language
-# models there is no lm_loss, without validation data there are no scores.
-HISTORY = tuple(
-    "epoch seconds lr lm_loss tag_loss val_loss accuracy macro_f1 entity_f1 precision recall "
-    "best".split()
-)
-SURE = {"epoch", "seconds", "lr", "tag_loss", "best"}
 # What using parts of a checkpoint raises where they are not what they should be.
 DAMAGE = ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
 
 
 @by_first_process
-def save_checkpoint(path, state):
+def save_checkpoint(path, state, check=lambda path: None):
     """Write a dict of plain data (numbers, strings, lists, dicts, tensors) to `path`.
 
+    :param check: function of a path that loads what was written before it takes the name `path`
+    :raises InputError: `check` refuses it; the old file is intact
     :raises OSError: the file cannot be written; the old one is intact
     """
-    replace(path, "checkpoint", lambda file: torch.save(state, file))
+    replace(path, "checkpoint", lambda file: torch.save(state, file), check)
 
 
 @by_first_process
-def save_history(path, history):
-    """Write a row for every epoch as CSV, with those columns of HISTORY that it has.
+def save_history(path, history, names):
+    """Write a row for every epoch as CSV, with those columns of `names` that it has.
 
     The checkpoint holds the same. If the table cannot be written, because a spreadsheet keeps it
     open, say, that is no reason to stop: a warning says it, and the next epoch tries again.
@@ -43,7 +38,7 @@ def save_history(path, history):
     :param history: list of a dict for every epoch
     """
     text = io.StringIO(newline="")
-    columns = [name for name in HISTORY if any(name in entry for entry in history)]
+    columns = [name for name in names if any(name in entry for entry in history)]
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
@@ -51,12 +46,6 @@ def save_history(path, history):
         replace(path, "history", lambda file: file.write(text.getvalue().encode()))
     except OSError as error:
         print(f"Warning: {error.filename}: {error.strerror}")
-
-
-def is_entry(entry):
-    """Whether it is a dict for the history: names that we know, and numbers that can be shown."""
-    known = type(entry) is dict and SURE <= entry.keys() <= set(HISTORY)
-    return known and all(type(v) in (int, float) and abs(v) < 1e9 for v in entry.values())
 
 
 def load_checkpoint(path):

@@ -76,6 +76,17 @@ def choice(role, *names):
     return Constant(f"one of {', '.join(map(repr, names))}", plain, role)
 
 
+def text(role):
+    """A string."""
+
+    def plain(value):
+        if not isinstance(value, str) or not value:
+            raise ValueError
+        return str(value)
+
+    return Constant("a name", plain, role)
+
+
 def path(role=FREE):
     """The name of a file."""
 
@@ -141,7 +152,7 @@ CONSTANTS = dict(
     word_rnn_layers=whole(MODEL, 1, 100),
     dropout=number(TRAINING, *BELOW_1),
     fine_tune_word_embeddings=flag(FIXED),
-    optimizer=choice(TRAINING, "adamw", "sgd"),
+    optimizer=text(TRAINING),  # `checked` says which: train.py alone knows the optimizers
     lr=number(TRAINING, *NOT_NEGATIVE),
     lr_decay=number(TRAINING, *NOT_NEGATIVE),
     momentum=number(TRAINING, *BELOW_1),
@@ -195,14 +206,24 @@ def checked(module, recipes):
 
     :param module: dict from name to value
     :param recipes: dict from optimizer to a dict of values
-    :return: SimpleNamespace, an attribute for each constant
+    :return: Constants, an attribute for each
     :raises InputError: a constant has a value that it cannot have
     """
     values = {name: module[name] for name in CONSTANTS}
-    recipe = recipes[plain_value("optimizer", values["optimizer"])]
+    optimizer = values["optimizer"]
+    if not isinstance(optimizer, str) or optimizer not in recipes:
+        expected = ", ".join(map(repr, recipes))
+        raise InputError(f"optimizer: expected one of {expected}, found {repr(optimizer)[:60]}")
+    recipe = recipes[optimizer]
     values.update({name: value for name, value in recipe.items() if values[name] is None})
-    plain = {name: plain_value(name, value) for name, value in values.items()}
-    return types.SimpleNamespace(**plain)
+    return Constants(**{name: plain_value(name, value) for name, value in values.items()})
+
+
+class Constants(types.SimpleNamespace):
+    """The constants of a run. They do not change: what a run finds out has names of its own."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name}: the constants of a run do not change")
 
 
 def assign(module, arguments):

@@ -12,16 +12,6 @@ class InputError(ValueError):
     """Something from outside is wrong: the message is a sentence for the user, not a bug report."""
 
 
-def check_finite(tensors, epoch, step, rate):
-    """:raises InputError: training has diverged, and what comes of this epoch must not be saved"""
-    if not all(tensor.isfinite().all() for tensor in tensors):
-        raise InputError(
-            f"epoch {epoch + 1}, batches {max(step - 9, 1)} to {step}, learning rate {rate:g}: "
-            "expected finite losses and weights, found NaN or infinity; this epoch is not saved. "
-            "A lower lr or grad_clip may help"
-        )
-
-
 def run_script(main, when_stopped=lambda: ""):
     """Run a script's `main`; bad input becomes one line on stderr and exit status 1.
 

@@ -2,7 +2,11 @@
 
 import contextlib
 import errno
+import itertools
 import os
+import secrets
+import shutil
+import stat
 
 from machinery.errors import InputError
 from machinery.processes import by_first_process
@@ -14,7 +18,7 @@ except ImportError:  # Windows
     import msvcrt
 
 
-def replace(path, what, write):
+def replace(path, what, write, check=lambda path: None):
     """Write a file anew.
 
     A crash at any moment leaves either the old file or the new one, both whole: the new one is
@@ -23,17 +27,22 @@ def replace(path, what, write):
 
     :param what: what an error calls the file
     :param write: function that writes to an open file
+    :param check: function of a path that reads what was written, before it takes its name
+    :raises InputError: `check` refuses it; the old file is intact
     :raises OSError: the file cannot be written; the old one is intact
     """
     real = os.path.realpath(path)
     os.makedirs(os.path.dirname(real), exist_ok=True)
-    temporary = f"{real}.tmp"
+    temporary = _new_name(real)
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        check(temporary)
         os.replace(temporary, real)
+    except InputError as error:
+        raise InputError(f"{str(error).replace(temporary, str(path))}; it was not saved") from None
     except (OSError, RuntimeError) as error:
         # Where writing fails, torch.save raises a RuntimeError while it handles the OSError.
         cause = error if isinstance(error, OSError) else error.__context__
@@ -56,10 +65,17 @@ def check_can_save(path):
     real = os.path.realpath(path)
     if os.path.isdir(real):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if os.path.exists(real) and not stat.S_ISREG(os.stat(real).st_mode):
+        raise InputError(f"{path}: expected a file or no file yet, found a device or a pipe")
     os.makedirs(os.path.dirname(real), exist_ok=True)
-    temporary = f"{real}.tmp"
-    open(temporary, "wb").close()
+    temporary = _new_name(real)
+    open(temporary, "xb").close()
     os.remove(temporary)
+
+
+def _new_name(path):
+    """A name next to `path` that no file has, so that what is written to it harms nobody's."""
+    return f"{path}.{secrets.token_hex(4)}.tmp"
 
 
 def history_file(path):
@@ -118,6 +134,8 @@ def _reserve(stack, paths):
         os.makedirs(os.path.dirname(lock), exist_ok=True)
         file = stack.enter_context(open(lock, "ab"))
         try:
+            if os.fstat(file.fileno()).st_size > 0:
+                raise InputError(f"{lock}: expected a lock, which is empty, found a file with data")
             _lock(file)
             # Between opening and locking, its owner may have removed the file.
             ours = os.path.exists(lock) and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
@@ -150,20 +168,33 @@ def _remove(lock):
 def keep_aside(*paths):
     """Keep files that belong together under the first free names of the kind stem.1.pt.
 
+    Both names until `path` is written: it is never missing. A link's new name is a file: what the
+    link names will be replaced.
+
     :return: {path: its new name}, those that exist
     """
-    number = 1
-    while any(map(os.path.exists, free := [_numbered(path, number) for path in paths])):
-        number += 1
-    kept = {path: name for path, name in zip(paths, free, strict=True) if os.path.exists(path)}
-    for path, name in kept.items():
+    paths = [path for path in paths if os.path.exists(path)]
+    for number in itertools.count(1):
+        kept = {}
         try:
-            # Both names until `path` is written: it is never missing. Of a link, what it names:
-            # that will be replaced.
-            os.link(os.path.realpath(path), name)
-        except OSError:  # not on every file system
-            os.rename(path, name)
-    return kept
+            for path in paths:
+                _copy(os.path.realpath(path), _numbered(path, number))
+                kept[path] = _numbered(path, number)
+            return kept
+        except FileExistsError:  # also where another run takes the name at this moment
+            for name in kept.values():
+                os.remove(name)
+
+
+def _copy(old, new):
+    """Give a file a second name. :raises FileExistsError: there is such a file"""
+    try:
+        os.link(old, new)
+    except FileExistsError:
+        raise
+    except OSError:  # another disk, or a file system without hard links
+        with open(old, "rb") as source, open(new, "xb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def _numbered(path, number):

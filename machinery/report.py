@@ -66,7 +66,7 @@ def print_model(model, arguments):
     )
 
 
-def print_epoch(state, constants, first_epoch):
+def print_epoch(state, constants, criterion, first_epoch):
     """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
     history = state["history"]
     last, left = history[-1], constants.epochs - state["epoch"]
@@ -82,28 +82,28 @@ def print_epoch(state, constants, first_epoch):
         best = "the best so far"
         if state["epochs_since_best"] > 0:
             waited = f"patience {state['epochs_since_best']} of {constants.patience}"
-            best = f"best: {best_so_far(state, constants)}, {waited}"
+            best = f"best: {best_so_far(state, criterion)}, {waited}"
         print(f"    {summary(last)}; {best}")
 
 
-def best_so_far(state, constants):
+def best_so_far(state, criterion):
     """epoch 4 (entity F1 55.10%)"""
-    name = constants.criterion.replace("_f1", " F1")
+    name = criterion.replace("_f1", " F1")
     return f"epoch {best_epoch(state)} ({name} {state['best_score']:.2%})"
 
 
-def print_end(state, constants, best_is_saved):
+def print_end(state, constants, criterion, last_file, best_is_saved):
     """Why training ended, how long it took, and where everything is."""
     why = f"epochs = {constants.epochs} is reached"
     if state["epochs_since_best"] >= constants.patience and state["epoch"] < constants.epochs:
-        why = f"no better {constants.criterion} for {state['epochs_since_best']} epochs"
+        why = f"no better {criterion} for {state['epochs_since_best']} epochs"
     seconds = sum(entry["seconds"] for entry in state["history"])
     print(f"Ended after {state['epoch']} epochs in {duration(seconds)}: {why}")
     if state["best_score"] >= 0:
         where = f", saved in {constants.best_file}" * best_is_saved
-        print(f"Best: {best_so_far(state, constants)}{where}")
-    table = history_file(constants.last_file)
-    print(f"To resume: {constants.last_file}; losses and scores of every epoch: {table}")
+        print(f"Best: {best_so_far(state, criterion)}{where}")
+    table = history_file(last_file)
+    print(f"To resume: {last_file}; losses and scores of every epoch: {table}")
 
 
 def print_command(path):

@@ -7,15 +7,24 @@ describes it; train.py makes it in new_run.
 import hashlib
 import itertools
 import os
+import sys
 
-from machinery.checkpoints import DAMAGE, is_entry, load_checkpoint, save_checkpoint, save_history
+from machinery.checkpoints import DAMAGE, load_checkpoint, save_checkpoint, save_history
 from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, is_plain, names
 from machinery.errors import END, PAD, START, UNK, InputError, visible
 from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
 from machinery.spans import are_spans
 
-FORMAT = 5
+FORMAT = 6
+READABLE = (5, 6)  # 5: best_file held everything, as last_file does
+# What a run notes of every epoch. Of these, only SURE are there in every run: without language
+# models there is no lm_loss, without validation data there are no scores.
+HISTORY = tuple(
+    "epoch seconds lr lm_loss tag_loss val_loss accuracy macro_f1 entity_f1 precision recall "
+    "best".split()
+)
+SURE = {"epoch", "seconds", "lr", "tag_loss", "best"}
 PARTS = dict(
     format=int,
     run=str,  # a random name, which tells this run's files from another's
@@ -36,7 +45,8 @@ PARTS = dict(
     optimizer=dict,  # its state_dict
     rng=list,  # for every process, what rng_states gives
 )
-MOMENTUM = dict(adamw={"step", "exp_avg", "exp_avg_sq"}, sgd={"momentum_buffer"})  # per parameter
+# last_file has all parts; best_file lacks these, and the language models, which tagging never uses.
+FOR_TRAINING = ("weights", "averaged", "optimizer", "rng")
 
 
 def new_state(**parts):
@@ -47,13 +57,15 @@ def new_state(**parts):
     return dict(format=FORMAT, run=name, **parts, **progress, **trained)
 
 
-def kept_settings(constants, train_data, val_data):
+def kept_settings(constants, criterion, train_data, val_data):
     """What a checkpoint keeps of the constants; of data files, what is in them.
 
     :param constants: as `checked` gives them
+    :param criterion: the score that decides; constants.criterion may leave it to the tags
     :param train_data, val_data: (words, tags); None for val_data if there is none
     """
     settings = {name: getattr(constants, name) for name in names(MODEL, FIXED, SCORE, TRAINING)}
+    settings["criterion"] = criterion
     settings["train_file"] = fingerprint(*train_data)
     settings["val_file"] = None if val_data is None else fingerprint(*val_data)
     return settings | dict(processes=processes())
@@ -76,12 +88,14 @@ def record_epoch(state, score, entry, model, average, optimizer):
     :param model: with the weights to tag with
     """
     improved = score is None or score > state["best_score"]
-    state["epoch"] += 1
+    state.update(format=FORMAT, epoch=state["epoch"] + 1)
     state["best_score"] = state["best_score"] if score is None else max(score, state["best_score"])
     state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
     entry = gather(entry)[0]  # the processes' clocks differ, and histories are compared
     state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict(), **average.state())
+    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
+    # The model has its averaged weights here; those to train on are kept in the average's place.
+    state.update(weights=list(average.average), averaged=average.steps)
     state["rng"] = gather(rng_states())
 
 
@@ -104,7 +118,7 @@ def load_run(path):
     state = load_checkpoint(path)
     if type(state.get("format")) is not int:
         raise InputError(f"{path}: expected a checkpoint of train.py, found other data")
-    if state["format"] != FORMAT:
+    if state["format"] not in READABLE:
         raise InputError(
             f"{path}: expected checkpoint format {FORMAT}, found {state['format']}; use the "
             "version of this project that wrote it, or train again"
@@ -120,14 +134,18 @@ def load_run(path):
 def _check(state):
     """:raises ValueError: a part is missing, or is not what later code relies on, in words"""
     for name, kind in PARTS.items():
+        if name in FOR_TRAINING and not can_resume(state):
+            continue
         if name not in state or not isinstance(state[name], kind) or isinstance(state[name], bool):
             raise ValueError(f"without {name!r}")
     arguments, settings = state["model_arguments"], state["settings"]
+    # A constant of the model or of training may be newer than the file, which then lacks it.
+    needed = set(names(FIXED, SCORE))
     for name in names(MODEL, FIXED, SCORE, TRAINING):
-        if not name.endswith("_file") and not is_plain(name, settings.get(name)):
+        is_there = name in settings or name in needed
+        if not name.endswith("_file") and is_there and not is_plain(name, settings.get(name)):
             raise ValueError(f"whose settings have no {name}")
-    for name in (*names(MODEL), "dropout"):
-        if not is_plain(name, arguments.get(name)):
+        if name in names(MODEL) and name in arguments and not is_plain(name, arguments[name]):
             raise ValueError(f"whose model has no {name}")
     for name, size_name, special in (
         ("word_map", "vocab_size", {PAD, END, UNK}),
@@ -151,6 +169,19 @@ def _check(state):
         raise ValueError("whose weights are not finite")
 
 
+def can_resume(state):
+    """Whether a checkpoint has what training needs: it is a last_file, not a best_file."""
+    return any(name in state for name in FOR_TRAINING)
+
+
+def is_entry(entry):
+    """Whether it is a dict for the history: names that we know, and numbers that can be shown."""
+    known = type(entry) is dict and SURE <= entry.keys() <= set(HISTORY)
+    return known and all(
+        type(v) in (int, float) and abs(v) <= sys.float_info.max for v in entry.values()
+    )
+
+
 def _numbers_from_0(mapping):
     """Whether a dict is {string: 0, string: 1, ...}"""
     return all(
@@ -159,12 +190,16 @@ def _numbers_from_0(mapping):
     )
 
 
-def check_same_model(path, state, settings):
-    """:raises InputError: a constant that the model depends on is not what it was"""
+def check_same_model(path, before, settings):
+    """Refuse to go on with another model.
+
+    :param before: the settings of the checkpoint; what it lacks is newer, and not compared
+    :raises InputError: a constant that the model depends on is not what it was
+    """
     for name in names(MODEL, FIXED):
-        if settings[name] != state["settings"][name]:
+        if name in before and settings[name] != before[name]:
             raise InputError(
-                f"{path} was trained with {name} = {state['settings'][name]!r}: "
+                f"{path} was trained with {name} = {before[name]!r}: "
                 f"expected the same to resume it, found {settings[name]!r}"
             )
 
@@ -176,11 +211,11 @@ def note_changes(state, settings, best_file):
     restarts, and the best so far is kept under another name.
     """
     before = state["settings"]
-    changed = [name for name, value in settings.items() if value != before.get(name)]
+    changed = [name for name, value in settings.items() if value != before.get(name, value)]
     for name in changed:
         print(
             f"Changed since the checkpoint was written: {name} is {settings[name]!r}, "
-            f"was {before.get(name)!r}"
+            f"was {before[name]!r}"
         )
     restarts = any(name in CONSTANTS and CONSTANTS[name].role == SCORE for name in changed)
     if restarts:
@@ -194,20 +229,20 @@ def resume_training(constants, state, settings, average, optimizer):
     """Put the trained weights, their average and the optimiser where they were.
 
     :param settings: as kept_settings gives them; what changed is said
-    :raises InputError: the checkpoint's weights are not of this model
+    :raises InputError: the checkpoint is for tagging, or its weights are not of this model
     """
     path = constants.checkpoint
+    if not can_resume(state):
+        raise InputError(
+            f"{path}: expected a checkpoint to resume, found one for tagging alone, without the "
+            "optimizer; resume from the run's last_file"
+        )
     try:
-        average.load(state)
+        average.load(state["weights"], state["averaged"])
         if constants.optimizer == state["settings"]["optimizer"]:  # else it starts anew
             # The file's momentum, but the learning rate and the rest from the constants.
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-        for parameter, kept in optimizer.state.items():
-            expected = dict.fromkeys(MOMENTUM[constants.optimizer], parameter.shape)
-            expected |= dict(step=()) if "step" in expected else {}
-            if kept and {name: part.shape for name, part in kept.items()} != expected:
-                raise ValueError("the momentum is not that of the parameters")
     except DAMAGE as error:
         raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
     note_changes(state, settings, constants.best_file)
@@ -227,9 +262,10 @@ def load_if_ancestor(path, state):
     return other if same and other["history"] == state["history"][: other["epoch"]] else None
 
 
-def save_epoch(state, best_file, last_file, is_first):
-    """Write the checkpoints and the history.
+def save_epoch(state, best_model, best_file, last_file, is_first):
+    """Write the checkpoints and the history. Each is loaded once before it takes its name.
 
+    :param best_model: the part of state["model"] that tagging needs
     :param is_first: no epoch was saved before; files that the state does not come from are renamed
     """
     table = history_file(last_file)
@@ -240,11 +276,10 @@ def save_epoch(state, best_file, last_file, is_first):
             _keep_aside("is from another run", last_file, table)
     # The best first: after a crash between the two, resuming the last finds the best again.
     if state["epochs_since_best"] == 0:
-        save_checkpoint(best_file, state)
-    save_checkpoint(last_file, state)
-    save_history(table, state["history"])
-    if is_first:
-        load_run(last_file)  # better now than after hours, if it cannot be loaded
+        best = {name: part for name, part in state.items() if name not in FOR_TRAINING}
+        save_checkpoint(best_file, best | dict(model=best_model), load_run)
+    save_checkpoint(last_file, state, load_run)
+    save_history(table, state["history"], HISTORY)
 
 
 @by_first_process

@@ -47,6 +47,7 @@ from parallel import CONTEXT, Team  # noqa: E402
 import train  # noqa: E402  (only found after the line above)
 from datasets import collate, data_loader  # noqa: E402
 from inference import ViterbiDecoder, predict  # noqa: E402
+from machinery import runs  # noqa: E402
 from machinery.average import WeightAverage  # noqa: E402
 from machinery.constants import checked  # noqa: E402
 from machinery.processes import (  # noqa: E402
@@ -124,7 +125,8 @@ class Setup:
     def __init__(self, words, tags, device, **constants):
         self.constants = checked(vars(train) | constants, train.RECIPES)
         with contextlib.redirect_stdout(io.StringIO()):
-            self.state, self.model = train.new_run(self.constants, (words, tags), None)
+            settings = runs.kept_settings(self.constants, "f1", (words, tags), None)
+            self.state, self.model = train.new_run(self.constants, settings, (words, tags))
         self.replica = self.model  # what is trained; see replicated
         self.dataset = train.encode("the corpus", (words, tags), self.state)
         self.device = device
@@ -386,7 +388,9 @@ def measure_precision(setup, batch_sizes, steps=20):
 
         def work(half, training=training, batches=batches):
             use_half_precision(setup.model, half)
-            setup.constants.half_precision = half
+            setup.constants = types.SimpleNamespace(
+                **vars(setup.constants) | dict(half_precision=half)
+            )
             if training:
                 return setup.project_steps(batches, optimizer)
             return setup.tag(setup.model, batches)

@@ -232,7 +232,19 @@ def differences(first, second):
     first, second = load_checkpoint(first), load_checkpoint(second)
     for entry in first["history"] + second["history"]:
         del entry["seconds"]
-    return [key for key in first | second if key != "run" and not equal(first[key], second[key])]
+    in_one = first.keys() ^ second.keys()
+    in_both = (first.keys() & second.keys()) - {"run"}
+    return sorted(in_one | {name for name in in_both if not equal(first[name], second[name])})
+
+
+@pytest.fixture(scope="session")
+def computes_bfloat16():
+    """Skips where PyTorch cannot run an LSTM in bfloat16, as on processors without AVX-512."""
+    try:
+        with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+            torch.nn.LSTM(2, 2)(torch.zeros(1, 1, 2))
+    except RuntimeError as error:
+        pytest.skip(f"needs a processor that computes LSTMs in bfloat16 ({str(error)[:60]})")
 
 
 @pytest.fixture(scope="session")

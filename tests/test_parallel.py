@@ -111,7 +111,9 @@ def test_an_empty_share_has_no_gradient(tiny_train, monkeypatch, part):
     for name, value in part.items():
         monkeypatch.setattr(tiny_train, name, value)
     data = read_words_tags(tiny_train.train_file)
-    state, model = tiny_train.new_run(checked(vars(tiny_train), tiny_train.RECIPES), data, None)
+    constants = checked(vars(tiny_train), tiny_train.RECIPES)
+    settings = runs.kept_settings(constants, "f1", data, None)
+    state, model = tiny_train.new_run(constants, settings, data)
     batch = collate([])
     scores, forward, backward = model(batch)
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
@@ -140,7 +142,8 @@ def one_step(path, folder, batch_size):
     constants = checked(vars(train) | values, train.RECIPES)
     torch.manual_seed(1)
     words, tags = read_words_tags(path)
-    state, model = train.new_run(constants, (words, tags), None)
+    settings = runs.kept_settings(constants, "f1", (words, tags), None)
+    state, model = train.new_run(constants, settings, (words, tags))
     tags[-1] = ["I-NEW"] * len(tags[-1])  # the Viterbi loss skips this sentence
     dataset = train.encode(path, (words, tags), state)
     loader = data_loader(dataset, batch_size, shuffle=True, seed=1, shared=True)

@@ -7,7 +7,7 @@ from conftest import differences
 import inference
 import models
 from inference import Tagger
-from machinery import processes
+from machinery import processes, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import checked
 from models import LanguageModelLoss, ViterbiLoss
@@ -15,16 +15,18 @@ from utils import read_words_tags
 
 
 @pytest.fixture
-def has_bfloat16(monkeypatch):
+def has_bfloat16(monkeypatch, computes_bfloat16):
     """Hardware without it computes the same, only slower."""
     monkeypatch.setattr(processes, "_has_bfloat16", lambda device: True)
 
 
-def test_scores_and_gradients_are_nearly_the_same(tiny_train, monkeypatch):
+def test_scores_and_gradients_are_nearly_the_same(tiny_train, monkeypatch, computes_bfloat16):
     for name, value in dict(dropout=0.0, attention_heads=2, highway_layers=2).items():
         monkeypatch.setattr(tiny_train, name, value)
     data = read_words_tags(tiny_train.train_file)
-    state, model = tiny_train.new_run(checked(vars(tiny_train), tiny_train.RECIPES), data, None)
+    constants = checked(vars(tiny_train), tiny_train.RECIPES)
+    settings = runs.kept_settings(constants, "f1", data, None)
+    state, model = tiny_train.new_run(constants, settings, data)
     dataset = tiny_train.encode(tiny_train.train_file, data, state)
     batch = next(iter(tiny_train.data_loader(dataset, 4, shuffle=False)))
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])

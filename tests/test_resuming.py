@@ -5,10 +5,13 @@ import shutil
 import signal
 
 import pytest
+import torch
+from conftest import differences
 
 from inference import Tagger
 from machinery import checkpoints, runs
 from machinery.checkpoints import load_checkpoint
+from machinery.constants import checked
 from machinery.errors import InputError
 from machinery.files import reserved
 from machinery.spans import scores
@@ -184,13 +187,21 @@ def test_a_file_of_another_run_does_not_count(run, tmp_path):
     assert runs.load_if_ancestor(path, state | dict(run="other")) is None
 
 
-def test_what_was_saved_is_loaded_once(run, monkeypatch, tmp_path):
-    """After the first epoch, to be sure that it can be: later that would only take time."""
-    loaded = []
-    load_run = runs.load_run
-    monkeypatch.setattr(runs, "load_run", lambda path: loaded.append(path) or load_run(path))
-    run(epochs=4)
-    assert loaded.count(str(tmp_path / "last.pt")) == 2  # is it of this run? can it be loaded?
+def test_what_cannot_be_loaded_does_not_take_the_name_of_what_can(run, monkeypatch, tmp_path):
+    """In whatever epoch: the checkpoint before is intact, and no other file is left."""
+    run(epochs=1)
+    last, files = tmp_path / "last.pt", sorted(tmp_path.iterdir())
+    before = last.read_bytes()
+    record = runs.record_epoch
+
+    def damage(state, *rest):
+        record(state, *rest)
+        state["history"][-1]["tag_loss"] = float("inf")
+
+    monkeypatch.setattr(runs, "record_epoch", damage)
+    with pytest.raises(InputError, match="pt: expected .* history .*; it was not saved"):
+        run(epochs=2, checkpoint=str(last), best_file=str(last.with_name("x.pt")), val_file=None)
+    assert last.read_bytes() == before and sorted(tmp_path.iterdir()) == files
 
 
 @pytest.mark.parametrize("old, new", [("B-PER", "B-LOC"), ("Paris", "London")])
@@ -208,13 +219,78 @@ def test_a_file_that_is_kept_aside_is_never_missing(run, monkeypatch, tmp_path):
     before, seen = (tmp_path / "best.pt").read_bytes(), []
     save = runs.save_checkpoint
 
-    def spy(path, state):
+    def spy(path, *rest):
         seen.append((tmp_path / "best.pt").read_bytes() == before)
-        save(path, state)
+        save(path, *rest)
 
     monkeypatch.setattr(runs, "save_checkpoint", spy)
     run(seed=2)
     assert seen[0] and (tmp_path / "best.1.pt").read_bytes() == before
+
+
+# Other optimizers, older checkpoints, checkpoints for tagging ------------------------------------
+
+
+def test_any_optimizer_trains_and_resumes_by_a_change_to_train_py(
+    run, tiny_train, monkeypatch, on_cpu, stop_after, tmp_path
+):
+    """Resumed, it has the momentum that it had: the weights are those of a run in one go."""
+    recipe = tiny_train.RECIPES["adamw"]
+    monkeypatch.setattr(tiny_train, "RECIPES", tiny_train.RECIPES | dict(nadam=recipe))
+    new = lambda model, constants: torch.optim.NAdam(model.parameters(), lr=constants.lr)  # noqa: E731
+    monkeypatch.setattr(tiny_train, "new_optimizer", new)
+    run(optimizer="nadam", epochs=3)
+    monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "part.pt"))
+    stop_after(1)
+    momentum = load_checkpoint(tmp_path / "part.pt")["optimizer"]["state"][0]
+    assert "mu_product" in momentum  # NAdam's alone
+    run(checkpoint=str(tmp_path / "part.pt"))
+    assert differences(tmp_path / "last.pt", tmp_path / "part.pt") == []
+
+
+def test_a_constant_that_an_older_checkpoint_lacks_has_its_default(run, tmp_path):
+    _, _ = run(epochs=1)
+    last = str(tmp_path / "last.pt")
+    state = load_checkpoint(last)
+    for name in ("attention_heads", "use_crf"):
+        del state["settings"][name], state["model_arguments"][name]
+    del state["settings"]["averaging"]
+    checkpoints.save_checkpoint(last, state | dict(format=5))
+    assert Tagger(last).tag([["Paris"]])
+    _, output = run(checkpoint=last, epochs=2)
+    assert "Changed" not in output
+    assert load_checkpoint(last)["model_arguments"].get("use_crf", True) is True
+    with pytest.raises(InputError, match="trained with use_crf = True: .* found False"):
+        checkpoints.save_checkpoint(last, state)
+        run(use_crf=False)
+
+
+def test_the_best_file_is_for_tagging_alone(run, as_command, tiny_train, tiny_corpus, tmp_path):
+    """It tags and scores as the epoch that it holds; to resume, it names the other file."""
+    run(epochs=1)
+    best, last = (str(tmp_path / name) for name in ("best.pt", "last.pt"))
+    assert os.path.getsize(best) < os.path.getsize(last) / 2
+    state = load_checkpoint(best)
+    assert not {"optimizer", "weights", "rng", "averaged"} & state.keys()
+    assert not any("_lm_" in name for name in state["model"])
+    words, _ = read_words_tags(tiny_corpus)
+    assert Tagger(best).nbest(words, 3) == Tagger(last).nbest(words, 3)
+    result, _ = run(checkpoint=best, epochs=0)
+    assert result == scores_of(last, tiny_corpus)
+    tiny_train.epochs = 2
+    assert as_command(tiny_train.main) == (
+        1,
+        [
+            f"Error: {best}: expected a checkpoint to resume, found one for tagging alone, without "
+            "the optimizer; resume from the run's last_file"
+        ],
+    )
+
+
+def test_constants_of_a_run_do_not_change(tiny_train):
+    constants = checked(vars(tiny_train), tiny_train.RECIPES)
+    with pytest.raises(AttributeError, match="lr"):
+        constants.lr = 1.0
 
 
 # Names of files ----------------------------------------------------------------------------------
@@ -223,6 +299,8 @@ def test_a_file_that_is_kept_aside_is_never_missing(run, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     "files, message",
     [
+        (dict(last_file="pipe"), "pipe: expected a file or no file yet"),
+        (dict(last_file="corpus.pt"), "corpus.pt.lock: expected a lock"),
         (dict(last_file="l.pt", best_file="./l.csv"), "history: expected .* the best_file"),
         (dict(last_file="l.pt", best_file="sub/../l.pt"), "last_file: expected .* the best_file"),
         (dict(last_file="link.pt", best_file="l.pt"), "last_file: expected .* the best_file"),
@@ -239,12 +317,15 @@ def test_two_names_of_one_file_are_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link.pt").symlink_to("l.pt")
     (tmp_path / "sub").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "corpus.pt.lock").write_text("a user's")
     before = sorted(tmp_path.iterdir())
     for name, value in files.items():
         monkeypatch.setattr(tiny_train, name, value)
     with pytest.raises(InputError, match=message):
         tiny_train.main()
     assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "corpus.pt.lock").read_text() == "a user's"
 
 
 def test_links_are_written_through(run, tmp_path):

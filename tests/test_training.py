@@ -210,7 +210,7 @@ def test_the_loss_is_the_sum_of_the_three(tiny_train, monkeypatch, on_cpu):
     tiny_train.main()
 
     state = load_checkpoint(tiny_train.last_file)
-    model = tiny_train.restore_model(state).train()
+    model = tiny_train.restore_model(state, dropout=0.0).train()
     words_tags = read_words_tags(tiny_train.train_file)
     data = tiny_train.encode(tiny_train.train_file, words_tags, state)
     sampler = tiny_train.data_loader(data, 4, shuffle=True, seed=tiny_train.seed)
@@ -263,7 +263,7 @@ def rows_of(state):
 
 def test_rare_words_are_looked_up_by_their_vectors(with_embeddings):
     with_embeddings.main()
-    state = load_checkpoint(with_embeddings.best_file)
+    state = load_checkpoint(with_embeddings.last_file)
     rows, arguments = rows_of(state), state["model_arguments"]
     assert rows.size(1) == 3
     for word, value in {"hotel": 1, "left": 2, "zebra": 3}.items():
@@ -412,7 +412,7 @@ def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path):
     state = load_checkpoint(tiny_train.last_file)
     table = rows(tmp_path / "last.csv")
     assert [int(row["epoch"]) for row in table] == [1, 2, 3]
-    assert [list(row) for row in table] == [list(checkpoints.HISTORY)] * 3
+    assert [list(row) for row in table] == [list(runs.HISTORY)] * 3
     for row, entry in zip(table, state["history"], strict=True):
         assert {name: float(value) for name, value in row.items()} == entry
         assert entry["lr"] == pytest.approx(0.002)
@@ -437,7 +437,7 @@ def test_without_language_models_or_spans_the_history_is_narrower(
         monkeypatch.setattr(tiny_train, name, value)
     tiny_train.main()
     absent = {"lm_loss", "entity_f1", "precision", "recall"}
-    assert set(rows(tmp_path / "last.csv")[0]) == set(checkpoints.HISTORY) - absent
+    assert set(rows(tmp_path / "last.csv")[0]) == set(runs.HISTORY) - absent
 
 
 def test_a_resumed_run_writes_the_whole_history(tiny_train, monkeypatch, tmp_path):
@@ -555,7 +555,7 @@ def test_no_epochs_score_the_checkpoint_that_is_named(tiny_train, monkeypatch, t
     """Not the best file, even if the checkpoint's run wrote it."""
     made_up = iter([0.9, 0.1, 0.1])
     result = dict(accuracy=0.5, macro_f1=0.5, precision=0.5, recall=0.5)
-    scored, weights = [], "forward_lm_out.weight"
+    scored, weights = [], "crf.emission.weight"
 
     def score_file(model, *_):
         scored.append(model.state_dict()[weights].clone())
@@ -659,7 +659,7 @@ def test_the_criterion_fits_the_validation_tags_too(tiny_train, monkeypatch, tmp
         (b"", "expected a checkpoint"),
         (b"not a checkpoint", "expected a checkpoint"),
         ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 5, found 999; use the version"),
+        ({"format": 999}, "expected checkpoint format 6, found 999; use the version"),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import train
 from inference import ViterbiDecoder
+from machinery import runs
 from machinery.average import WeightAverage
 from machinery.constants import checked
 from utils import read_words_tags
@@ -46,7 +47,8 @@ def run(tiny_train, monkeypatch):
     monkeypatch.setattr(tiny_train, "min_word_freq", None)
     constants = checked(vars(tiny_train), tiny_train.RECIPES)
     data = read_words_tags(tiny_train.train_file)
-    state, model = tiny_train.new_run(constants, data, data)
+    settings = runs.kept_settings(constants, "f1", data, data)
+    state, model = tiny_train.new_run(constants, settings, data)
     dataset = tiny_train.encode("tiny", data, state)
     return constants, state, model, list(tiny_train.data_loader(dataset, 2, True))
 

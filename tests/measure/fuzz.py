@@ -111,11 +111,11 @@ def use_checkpoint(path):
     model = restore_model(state, path)
     average = WeightAverage(model, constants.averaging)
     optimizer = train.new_optimizer(model, constants)
-    settings = runs.kept_settings(constants, ([], []), None)
+    settings = runs.kept_settings(constants, "f1", ([], []), None)
     runs.resume_training(constants, state, settings, average, optimizer)
     set_rng_states(path, state["rng"], 1, state["epoch"])
-    report.print_end(state, constants, True)
-    save_history(history_file(path), state["history"])
+    report.print_end(state, constants, "accuracy", str(path), True)
+    save_history(history_file(path), state["history"], runs.HISTORY)
 
 
 def main(checkpoint, folder, files):
