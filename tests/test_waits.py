@@ -56,7 +56,7 @@ def run(tiny_train, monkeypatch):
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_training_step_waits_only_where_losses_are_read(run, optimizer):
     constants, state, model, batches = run
-    constants.optimizer = optimizer
+    constants = checked(vars(train) | vars(constants) | dict(optimizer=optimizer), train.RECIPES)
     torch_optimizer = train.new_optimizer(model, constants)
     losses = (
         train.LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"]),
@@ -74,11 +74,6 @@ def test_a_training_step_waits_only_where_losses_are_read(run, optimizer):
     # Whether 10 or 20 steps: what is read is read every tenth step, and after the last.
     of_one_reading = found[0] - at_the_end
     assert found[1:] == [found[0] + of_one_reading] * 2 and of_one_reading <= 4
-
-
-def test_the_average_counts_its_steps_on_the_cpu(run):
-    *_, model, _ = run
-    assert WeightAverage(model, 0.9).average.n_averaged.device.type == "cpu"
 
 
 def test_decoding_waits_once_for_a_batch(run, monkeypatch):
