@@ -73,6 +73,23 @@ def root():
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window, one for all tests."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs Chromium and its driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    service = webdriver.chrome.service.Service(driver)
+    opened = webdriver.Chrome(options=options, service=service)
+    yield opened
+    opened.quit()
+
+
 @pytest.fixture
 def tiny_corpus(tmp_path):
     """Path of a file with four sentences in two columns."""

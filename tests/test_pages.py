@@ -1,31 +1,11 @@
 """Pages: in a real browser, clicked, with whatever words."""
 
 import re
-import shutil
-
-import pytest
 
 from machinery.evaluation import compare_all, confusion, counted
 from machinery.pages import mistakes_page, tagged_page
 
 NASTY = ["<script>alert(1)</script>", '"&', "</script><!--", "\u2028", "{{data}}", "\ud800", "é"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium without a window."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("needs Chromium and its driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    service = webdriver.chrome.service.Service(driver)
-    opened = webdriver.Chrome(options=options, service=service)
-    yield opened
-    opened.quit()
 
 
 def look(browser, page, tmp_path):
