@@ -114,12 +114,20 @@ def test_buttons_step_through(page):
             assert (words in text(page, "step")) == (k == 9)
 
 
-def test_fits_a_phone(page):
+def test_fits_a_phone_and_follows_a_finger(page):
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+    from selenium.webdriver.common.actions.pointer_input import PointerInput
+
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         dict(width=400, height=800, deviceScaleFactor=1, mobile=True),
     )
     try:
         assert page.execute_script("return document.documentElement.scrollWidth") <= 400
+        cell = page.find_element("css selector", "[data-cell='emission 0 1']")
+        finger = ActionBuilder(page, mouse=PointerInput("touch", "finger"))
+        finger.pointer_action.move_to(cell).pointer_down().move_to(cell, 10).pointer_up()
+        finger.perform()
+        assert cell.get_attribute("value") == "1.7"
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
