@@ -98,6 +98,7 @@ class ViterbiDecoder:
             best.append(before)
             torch.add(before.T.unsqueeze(2), step, out=paths)  # (m, N, m)
             before = paths.amax(0) + self.word_penalty  # (N, m)
+            before -= before.amax(1, keepdim=True)  # or float32 loses decimals in long sentences
 
         # Shorter sentences wait at <end> until the way back reaches their length.
         best = torch.stack(best)  # (L, N, m)

@@ -341,7 +341,8 @@ class ViterbiLoss(nn.Module):
         """
         within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
         gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
-        losses = LogPartition.apply(scores, lengths, self) - gold.masked_fill(~within, 0).sum(1)
+        gold = gold.masked_fill(~within, 0).sum(1, dtype=torch.float64)  # (N)
+        losses = (LogPartition.apply(scores, lengths, self) - gold).to(scores.dtype)
         known = ((targets >= 0) | ~within).all(1)
         return losses.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
 
@@ -353,40 +354,47 @@ class ViterbiLoss(nn.Module):
 
             alpha[t, j] = log sum over i of exp(alpha[t - 1, i] + scores[t, i, j])
 
+        alpha grows with the sentence, and float32 would lose its decimals: after every word, its
+        largest value is taken away, and what was taken away is summed in float64.
+
         :param scores: (N, L, m, m)
-        :return: alpha, (N, L, m); and before, (N, L, m), alpha of the word before: only <start>
-            before the first word, neither <start> nor <end> later
+        :return: alpha, (N, L, m) float64; and before, (N, L, m), alpha of the word before, less its
+            largest value: only <start> before the first word, neither <start> nor <end> later
         """
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
-        alphas, befores = [], []
+        alphas, befores, shifts = [], [], [torch.zeros_like(before[:, :1])]
         for word_scores in scores.unbind(1):
             befores.append(before)
             alphas.append(torch.logsumexp(before.unsqueeze(2) + word_scores, dim=1))
             before = alphas[-1] + self.word_penalty
-        return torch.stack(alphas, dim=1), torch.stack(befores, dim=1)
+            shifts.append(before.detach().amax(1, keepdim=True))
+            before = before - shifts[-1]
+        shift = torch.stack(shifts[:-1], dim=1).cumsum(1, dtype=torch.float64)  # (N, L, 1)
+        return torch.stack(alphas, dim=1) + shift, torch.stack(befores, dim=1)
 
     def log_partition(self, alpha, lengths):
         """Log of the sum of exp(score) over all valid paths, all of which end in <end>: (N)"""
         return alpha[:, :, self.end].gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
 
-    def step_probabilities(self, scores, alpha, before, lengths):
+    def step_probabilities(self, scores, before, lengths):
         """The probability that tag i is at word t - 1 and tag j at word t (pairwise marginals).
 
         This is also the gradient of log_partition with respect to scores[t, i, j]: the log of a
         sum of exponentials grows by each summand's share, and the shares of all paths that take
         this transition add up to its probability. It needs no second recursion in logs:
 
-            share[t, i, j] = exp(alpha[t - 1, i] + scores[t, i, j] - alpha[t, j])
+            share[t, i, j] = softmax over i of (alpha[t - 1, i] + scores[t, i, j])
 
-        is how probable tag i is if j follows. At the <end> token, <end> is certain. From there,
+        is how probable tag i is if j follows; whatever is taken from all of alpha[t - 1], it stays
+        the same. At the <end> token, <end> is certain. From there,
         back, share * P(tag j at t) is the result, and its sum over j is P(tag i at t - 1).
 
-        :param alpha, before: as forward_algorithm gives them, (N, L, m)
+        :param before: as forward_algorithm gives it, (N, L, m)
         :return: (N, L, m, m), as scores; 0 at pads
         """
-        share = (scores - alpha.unsqueeze(2)).add_(before.unsqueeze(3)).exp_()
-        tags = torch.zeros_like(alpha)
+        share = torch.softmax(scores + before.unsqueeze(3), dim=2)  # (N, L, m, m)
+        tags = torch.zeros_like(before)
         tags[:, :, self.end].scatter_(1, lengths.unsqueeze(1) - 1, 1)
         for t in range(scores.size(1) - 1, 0, -1):
             tags[:, t - 1] += torch.bmm(share[:, t], tags[:, t].unsqueeze(2)).squeeze(2)
@@ -408,9 +416,9 @@ class LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, scores, lengths, loss):
-        """(N, L, m, m), (N) and a ViterbiLoss -> (N)"""
+        """(N, L, m, m), (N) and a ViterbiLoss -> (N) float64"""
         alpha, before = loss.forward_algorithm(scores)
-        ctx.save_for_backward(scores, alpha, before, lengths)
+        ctx.save_for_backward(scores, before, lengths)
         ctx.loss = loss
         return loss.log_partition(alpha, lengths)
 

@@ -28,7 +28,8 @@ def confident_paths(decoder, loss, scores, lengths):
     """
     paths = decoder.decode(scores, lengths)
     scores = decoder.constrain(scores)
-    steps = loss.step_probabilities(scores, *loss.forward_algorithm(scores), lengths)
+    _, before = loss.forward_algorithm(scores)
+    steps = loss.step_probabilities(scores, before, lengths)
     marginals = steps.sum(2).clamp(max=1).tolist()  # (N, L, m)
     return [
         [(tag, of_word[tag]) for tag, of_word in zip(path, of_sentence, strict=False)]
@@ -72,7 +73,7 @@ def decode_nbest(decoder, scores, lengths, count):
     :return: paths (N, count, L - 1), of which lengths[n] - 1 tags count, and their scores
         (N, count), -inf where a sentence has fewer paths
     """
-    scores = decoder.constrain(scores)
+    scores = decoder.constrain(scores).double()  # sums over long sentences keep their decimals
     m = scores.size(2)
     penalty = decoder.word_penalty.to(scores.device).unsqueeze(1)  # (m, 1)
     best = scores.new_full((len(scores), m, count), -math.inf)

@@ -348,7 +348,8 @@ def test_nbest_and_their_probabilities_by_enumeration():
         ranking = sorted(expected, key=expected.get, reverse=True)[:11]
         assert [tuple(path[: length - 1]) for path in paths[n].tolist()][: len(ranking)] == ranking
         torch.testing.assert_close(
-            path_scores[n, : len(ranking)], torch.tensor([expected[path] for path in ranking])
+            path_scores[n, : len(ranking)].float(),
+            torch.tensor([expected[path] for path in ranking]),
         )
         assert (path_scores[n, len(ranking) :] == float("-inf")).all()
     assert (

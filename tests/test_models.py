@@ -346,8 +346,8 @@ for _ in range(80):
 model.eval()
 with torch.no_grad():
     scores, *_ = model(batch)
-    forward = viterbi_loss.forward_algorithm(scores)
-    steps = viterbi_loss.step_probabilities(scores, *forward, batch.word_lengths)
+    _, before = viterbi_loss.forward_algorithm(scores)
+    steps = viterbi_loss.step_probabilities(scores, before, batch.word_lengths)
 print((steps.sum(2).argmax(2) == batch.tags % len(tag_map)).float().mean().item())
 print({"machinery", "datasets", "utils"} & set(sys.modules))
 """

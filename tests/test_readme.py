@@ -266,9 +266,9 @@ def test_the_exercise_on_the_gradient():
     every = torch.stack([sum(walkthrough.parts(scores, tags)) for tags in inner])
     (every.logsumexp(0) - sum(walkthrough.parts(scores, walkthrough.GOLD))).backward()
     viterbi_loss = models.ViterbiLoss(walkthrough.maps()[2])
-    forward = viterbi_loss.forward_algorithm(walkthrough.SCORES.unsqueeze(0))
+    _, before = viterbi_loss.forward_algorithm(walkthrough.SCORES.unsqueeze(0))
     expected = viterbi_loss.step_probabilities(
-        walkthrough.SCORES.unsqueeze(0), *forward, walkthrough.LENGTHS
+        walkthrough.SCORES.unsqueeze(0), before, walkthrough.LENGTHS
     )[0]
     path = [walkthrough.START, *walkthrough.GOLD, walkthrough.END]
     for k, (i, j) in enumerate(itertools.pairwise(path)):

@@ -124,7 +124,7 @@ def test_last_step_equals_the_model_for_every_sentence_of_a_batch(monkeypatch):
     lm_loss = LanguageModelLoss(step.words, len(step.words))
     decoder = ViterbiDecoder(step.tags)
     alpha, before = viterbi_loss.forward_algorithm(crf)
-    steps = viterbi_loss.step_probabilities(crf, alpha, before, batch.word_lengths)
+    steps = viterbi_loss.step_probabilities(crf, before, batch.word_lengths)
     paths = decoder.decode(crf, batch.word_lengths)
     for i, (words, tags) in enumerate(sample):
         row, length = slice(i, i + 1), len(words) + 1

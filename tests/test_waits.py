@@ -28,10 +28,13 @@ class Waits(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         name = function.overloadpacket.__name__
         mask = name == "index" and any(i is not None and i.dtype == torch.bool for i in args[1])
-        to_cpu = name == "_to_copy" and (kwargs or {}).get("device") == torch.device("cpu")
+        # The backward of a change of type names the device as well, where the tensor is already.
+        kwargs = kwargs or {}
+        to_cpu = name == "_to_copy" and kwargs.get("device") == torch.device("cpu")
+        to_cpu = to_cpu and kwargs.get("dtype") in (None, args[0].dtype)
         if name in WAITS or mask or to_cpu:
             self.counts[name] += 1
-        return function(*args, **(kwargs or {}))
+        return function(*args, **kwargs)
 
 
 class Loader(list):

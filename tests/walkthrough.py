@@ -125,7 +125,7 @@ def paths():
     total = viterbi_loss.log_partition(alpha, LENGTHS).item()
     loss = viterbi_loss(SCORES.unsqueeze(0), targets.unsqueeze(0), LENGTHS).item()
     gold = sum(parts(SCORES, GOLD)).item()
-    pairs = viterbi_loss.step_probabilities(SCORES.unsqueeze(0), alpha, before, LENGTHS)
+    pairs = viterbi_loss.step_probabilities(SCORES.unsqueeze(0), before, LENGTHS)
     marginals = pairs.sum(2)[0, 0]
     # alpha of "O" at "checks", from the three tags before
     to_o = [f"e^{{{decimal(alpha[0, 0, i])} + {decimal(SCORES[1, i, O])}}}" for i in INNER]
@@ -179,8 +179,8 @@ def inside():
     scores = emission.unsqueeze(1) + transition
     tag_map = {tag: number for number, tag in enumerate(WITH_INSIDE)}
     viterbi_loss = ViterbiLoss(tag_map)
-    forward = viterbi_loss.forward_algorithm(scores.unsqueeze(0))
-    pairs = viterbi_loss.step_probabilities(scores.unsqueeze(0), *forward, LENGTHS)
+    _, before = viterbi_loss.forward_algorithm(scores.unsqueeze(0))
+    pairs = viterbi_loss.step_probabilities(scores.unsqueeze(0), before, LENGTHS)
     inner = range(1, len(WITH_INSIDE) - 1)
     by_word = emission[: len(WORDS)].argmax(1).tolist()
     (decoded,) = ViterbiDecoder(tag_map).decode(scores.unsqueeze(0), LENGTHS)
