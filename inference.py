@@ -53,6 +53,11 @@ def main():
         tag_input(tagger, arguments, window)
 
 
+def constants_now():
+    """The checkpoint and half_precision as they are at this moment: a notebook may set them."""
+    return checkpoint, half_precision
+
+
 class ViterbiDecoder:
     """Finds the path with the highest score (Lample et al. 2016, eq. 2).
 
@@ -186,12 +191,16 @@ class Tagger:
     Sentences are lists of words; a sentence may be empty. Results come in the sentences' order. A
     tagger can be pickled, so that processes can share the work.
 
-    :param path: a checkpoint that train.py wrote, on whatever device
+    :param path: a checkpoint that train.py wrote, on whatever device; None: `checkpoint`
     :param device: where to run; by default CUDA if there is one
+    :param half_precision: None: as the constant says
     :raises InputError: the file is no checkpoint, or the hardware has no half precision
     """
 
-    def __init__(self, path=checkpoint, device=None, half_precision=half_precision):
+    def __init__(self, path=None, device=None, half_precision=None):
+        default_path, default_precision = constants_now()
+        path = default_path if path is None else path
+        half_precision = default_precision if half_precision is None else half_precision
         state = load_run(path)
         settings = state["settings"]
         self.model = restore_model(state, path).to(device or default_device())

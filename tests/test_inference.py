@@ -11,8 +11,9 @@ from conftest import TINY_CORPUS, tiny_constants
 import inference
 import train
 from inference import Tagger, ViterbiDecoder, predict
-from machinery import spans
+from machinery import processes, spans
 from machinery.checkpoints import load_checkpoint
+from machinery.errors import InputError
 from machinery.text import split_at_blanks, split_words
 from utils import read_words_tags
 
@@ -378,3 +379,13 @@ def test_inference_gives_the_tags_that_training_scored_on_real_data(
     gold, predicted = seen[-1]
     assert gold == tags
     assert [[tag for _, tag in sentence] for sentence in tagged(output)] == predicted
+
+
+def test_constants_count_when_a_tagger_is_made(monkeypatch, tiny_checkpoint):
+    """Not when inference.py is imported: a notebook sets them afterwards."""
+    monkeypatch.setattr(inference, "checkpoint", str(tiny_checkpoint))
+    assert len(inference.Tagger().tag([["Paris"]])[0]) == 1
+    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(inference, "half_precision", True)
+    with pytest.raises(InputError, match="half_precision"):
+        inference.Tagger(device="cpu")
