@@ -161,18 +161,21 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
 
     :param model, dataset, batch_size, description, shared: as in map_batches
     :param decoder: ViterbiDecoder
-    :param viterbi_loss: ViterbiLoss on the model's device, if the loss is wanted too
+    :param viterbi_loss: ViterbiLoss with one loss per sentence (reduction="none"), on the model's
+        device, if the loss is wanted too
     :return: list of a list of tags for every sentence, in the data set's order; the mean loss of
         the sentences whose tags the model knows, or None
     """
 
     def decode(crf_scores, batch):
-        """The path of each sentence and, if its tags are known, the mean loss of its batch."""
-        losses = itertools.repeat(None)
-        if viterbi_loss is not None:
-            mean = viterbi_loss(crf_scores, batch.tags, batch.word_lengths).item()
-            losses = [mean if known else None for known in (batch.tags >= 0).all(1).tolist()]
-        return list(zip(decoder.decode(crf_scores, batch.word_lengths), losses, strict=False))
+        """The path of each sentence and, if its tags are known, its loss."""
+        paths = decoder.decode(crf_scores, batch.word_lengths)
+        if viterbi_loss is None:
+            return [(path, None) for path in paths]
+        losses = viterbi_loss(crf_scores, batch.tags, batch.word_lengths).tolist()
+        known = viterbi_loss.known(batch.tags, batch.word_lengths).tolist()
+        losses = [loss if counts else None for loss, counts in zip(losses, known, strict=True)]
+        return list(zip(paths, losses, strict=True))
 
     found = map_batches(model, dataset, batch_size, decode, description, shared)
     tag_names = {index: tag for tag, index in dataset.tag_map.items()}

@@ -323,11 +323,16 @@ class ViterbiLoss(nn.Module):
     A path is valid if <start> comes only before the first word and <end> only at the <end> token;
     others do not count. Despite the loss's name, the Viterbi algorithm has no part in it.
 
+    A sentence with a tag that the model lacks has no gold path: its loss is 0, and it does not
+    count in the mean.
+
     :param tag_map: dict from tag to index; says where <start> and <end> are
+    :param reduction: "mean" over the sentences, their "sum", or "none": one loss for each
     """
 
-    def __init__(self, tag_map):
+    def __init__(self, tag_map, reduction="mean"):
         super().__init__()
+        self.reduction = reduction
         self.start, self.end = tag_map["<start>"], tag_map["<end>"]
         self.register_buffer("word_penalty", word_penalty(tag_map), persistent=False)
 
@@ -335,16 +340,26 @@ class ViterbiLoss(nn.Module):
         """
         :param scores: (N, L, m, m), as CRF gives them
         :param targets: (N, L) indices of the gold tags in the unrolled scores, previous tag * m +
-            tag; sentences with a target below 0, for a tag that the model lacks, are skipped
+            tag; below 0 for a tag that the model lacks
         :param lengths: (N) words of each sentence, <end> included
-        :return: mean over the sentences, ()
+        :return: (), or with reduction "none" (N)
         """
         within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
         gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
         gold = gold.masked_fill(~within, 0).sum(1, dtype=torch.float64)  # (N)
         losses = (LogPartition.apply(scores, lengths, self) - gold).to(scores.dtype)
-        known = ((targets >= 0) | ~within).all(1)
-        return losses.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+        known = self.known(targets, lengths)
+        losses = losses.masked_fill(~known, 0)
+        if self.reduction == "none":
+            return losses
+        return losses.sum() / (known.sum().clamp(min=1) if self.reduction == "mean" else 1)
+
+    @staticmethod
+    def known(targets, lengths):
+        """(N, L) and (N) -> (N) bool: whether the model has all tags of a sentence, so that it
+        counts."""
+        pads = torch.arange(targets.size(1), device=targets.device) >= lengths.unsqueeze(1)
+        return ((targets >= 0) | pads).all(1)
 
     def forward_algorithm(self, scores):
         """Log of the sum of exp(score) over all valid paths to each tag at each word.

@@ -166,6 +166,7 @@ def run(constants):
     # The losses, the optimizer and the decoder.
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
+    loss_of_each = ViterbiLoss(state["tag_map"], reduction="none").to(device)
     torch_optimizer = new_optimizer(model, constants)
     average = WeightAverage(model, constants.averaging)
     decoder = ViterbiDecoder(
@@ -187,7 +188,7 @@ def run(constants):
             replica, loader, lm_loss, viterbi_loss, torch_optimizer, average, constants, state
         )
         with average.applied():
-            result = validate(model, val_set, decoder, viterbi_loss, constants, state)
+            result = validate(model, val_set, decoder, loss_of_each, constants, state)
             entry = dict(seconds=time.perf_counter() - begin) | losses | result
             # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
             score = None if val_set is None else result.get(criterion, 0.0)
@@ -316,7 +317,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
         crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
 
-        known = (batch.tags >= 0).all(1).sum()  # sentences of whose tags the model knows all
+        known = viterbi_loss.known(batch.tags, batch.word_lengths).sum()  # sentences that count
         lm = lm * share_of_mean((batch.word_lengths - 1).sum())  # with one process, times 1
         crf = crf * share_of_mean(known)
         torch_optimizer.zero_grad()

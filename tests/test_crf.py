@@ -254,3 +254,22 @@ def test_best_score_is_never_above_the_log_partition():
         scores, _, lengths, tag_map = random_case(words_tags, [4], scale=50.0, seed=seed)
         best = max(oracle.all_paths(scores[0], 4, tag_map).values())
         assert best <= log_partition(scores, lengths, tag_map).item() + 1e-3
+
+
+def test_reductions_and_sentences_with_unknown_tags():
+    """One loss per sentence; the sum and the mean are theirs; what has no gold path counts not."""
+    scores, targets, lengths, tag_map = random_case(3, [5, 1, 3, 2])
+    each = ViterbiLoss(tag_map, reduction="none")(scores, targets, lengths)
+    for n in range(4):
+        alone = slice(n, n + 1), slice(lengths[n])
+        one = ViterbiLoss(tag_map)(scores[alone], targets[alone], lengths[n : n + 1])
+        torch.testing.assert_close(each[n], one)
+    targets[2, 1] = -1
+    targets[1, 1] = -1  # a pad: it says nothing of the sentence
+    loss = ViterbiLoss(tag_map, reduction="none")
+    assert loss.known(targets, lengths).tolist() == [True, True, False, True]
+    each[2] = 0
+    torch.testing.assert_close(loss(scores, targets, lengths), each)
+    total, mean = (ViterbiLoss(tag_map, kind)(scores, targets, lengths) for kind in ("sum", "mean"))
+    torch.testing.assert_close(total, each.sum())
+    torch.testing.assert_close(mean, each.sum() / 3)

@@ -133,7 +133,7 @@ def test_unknown_tags_do_not_change_the_loss_of_the_others(tiny_train, monkeypat
     """In whatever batches the sentences with such tags are."""
     tiny_train.main()
     state = load_checkpoint(tiny_train.last_file)
-    model, loss = restore_model(state), ViterbiLoss(state["tag_map"])
+    model, loss = restore_model(state), ViterbiLoss(state["tag_map"], "none")
     decoder = ViterbiDecoder(state["tag_map"])
 
     def mean_loss(words, tags, size):
