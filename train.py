@@ -157,49 +157,41 @@ def run(constants):
         tags = set().union(*train_data[1], *val_data[1])
         criterion = find_criterion(criterion, tags)
     settings = runs.kept_settings(constants, criterion, train_data, val_data)
-    state, model = start_run(constants, settings, train_data)
-    use_half_precision(model.to(device), constants.half_precision)
-    train_set = encode(constants.train_file, train_data, state)
-    val_set = encode(constants.val_file, val_data, state)
-    test_set = encode(constants.test_file, test_data, state)
+    state = start_run(constants, settings, train_data, device)
+    parts = state.parts
+    train_set = encode(constants.train_file, train_data, parts)
+    val_set = encode(constants.val_file, val_data, parts)
+    test_set = encode(constants.test_file, test_data, parts)
 
-    # The losses, the optimizer and the decoder.
-    lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
-    viterbi_loss = ViterbiLoss(state["tag_map"]).to(device)
-    loss_of_each = ViterbiLoss(state["tag_map"], reduction="none").to(device)
-    torch_optimizer = new_optimizer(model, constants)
-    average = WeightAverage(model, constants.averaging)
+    # The losses and the decoder.
+    lm_loss = LanguageModelLoss(parts["word_map"], parts["model_arguments"]["lm_vocab_size"])
+    viterbi_loss = ViterbiLoss(parts["tag_map"]).to(device)
+    loss_of_each = ViterbiLoss(parts["tag_map"], reduction="none").to(device)
     decoder = ViterbiDecoder(
-        state["tag_map"], state["scheme"] if constants.constrain_tags else None
+        parts["tag_map"], parts["scheme"] if constants.constrain_tags else None
     )
-    if constants.checkpoint is not None and constants.epochs > 0:
-        runs.resume_training(constants, state, settings, average, torch_optimizer)
-    rng = state.get("rng", [])  # a checkpoint for tagging alone has none
-    set_rng_states(constants.checkpoint, rng, constants.seed, state["epoch"])
+    set_rng_states(constants.checkpoint, state.rng, constants.seed, state.epoch)
 
     loader = data_loader(
         train_set, constants.batch_size, True, constants.seed, shared=True, device=device
     )
-    replica = replicated(model)
-    first_epoch = state["epoch"]
-    while state["epoch"] < constants.epochs and state["epochs_since_best"] < constants.patience:
-        begin, is_first = time.perf_counter(), state["epoch"] == first_epoch
-        losses = train_epoch(
-            replica, loader, lm_loss, viterbi_loss, torch_optimizer, average, constants, state
-        )
-        with average.applied():
-            result = validate(model, val_set, decoder, loss_of_each, constants, state)
-            entry = dict(seconds=time.perf_counter() - begin) | losses | result
-            # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
-            score = None if val_set is None else result.get(criterion, 0.0)
-            runs.record_epoch(state, score, entry, model, average, torch_optimizer)
-            best_model = for_tagging(state["model"])
-            runs.save_epoch(state, best_model, constants.best_file, constants.last_file, is_first)
-        report.print_epoch(state, constants, criterion, first_epoch)
+    replica = replicated(state.model)
+    first_epoch = state.epoch
+    while state.epoch < constants.epochs and state.epochs_since_best < constants.patience:
+        begin = time.perf_counter()
+        losses = train_epoch(replica, loader, lm_loss, viterbi_loss, constants, state)
+        with state.average.applied():
+            result = validate(val_set, decoder, loss_of_each, constants.eval_batch_size, state)
+        entry = dict(seconds=time.perf_counter() - begin) | losses | result
+        # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
+        state.record(None if val_set is None else result.get(criterion, 0.0), entry)
+        state.save(for_tagging, constants.best_file, constants.last_file)
+        report.print_epoch(state, constants.epochs, constants.patience, first_epoch)
 
-    is_unchanged = state["epoch"] == first_epoch
-    last_file = constants.checkpoint if is_unchanged else constants.last_file
-    return finish(model, state, constants, criterion, last_file, val_set, test_set, decoder)
+    last_file = constants.last_file if state.is_saved else constants.checkpoint
+    best = end_training(state, constants, last_file) if constants.epochs > 0 else None
+    files = (constants.val_file, val_set), (constants.test_file, test_set)
+    return score_best(state, best, files, constants, last_file, decoder)
 
 
 # ------------------------------------------------------------------------------------------------
@@ -207,25 +199,42 @@ def run(constants):
 # ------------------------------------------------------------------------------------------------
 
 
-def start_run(constants, settings, train_data):
-    """The state and the model of a new run, or of the checkpoint."""
-    if constants.checkpoint is None:
-        return new_run(constants, settings, train_data)
-    path = constants.checkpoint
-    state = runs.load_run(path)
-    parameters = inspect.signature(LM_LSTM_CRF).parameters.values()
-    defaults = {parameter.name: parameter.default for parameter in parameters}
-    runs.check_same_model(path, defaults | state["settings"], vars(constants))
-    model = restore_model(state, path, dropout=constants.dropout)
-    print(f"Resuming {path} after epoch {state['epoch']}; best score {state['best_score']:.4f}")
-    return state, model
+def start_run(constants, settings, train_data, device):
+    """The state of a new run, or of the checkpoint.
+
+    :param settings: as runs.kept_settings gives them
+    :return: RunState, its model on the device
+    """
+    path, checkpoint = constants.checkpoint, None
+    if path is None:
+        parts, model = new_run(constants, settings, train_data)
+    else:
+        checkpoint = runs.load_run(path)
+        parameters = inspect.signature(LM_LSTM_CRF).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in parameters}
+        runs.check_same_model(path, defaults | checkpoint["settings"], vars(constants))
+        parts = {name: checkpoint[name] for name in runs.FIXED_PARTS}
+        model = restore_model(checkpoint, path, dropout=constants.dropout)
+    use_half_precision(model.to(device), constants.half_precision)
+    average, torch_optimizer = WeightAverage(model, constants.averaging), None
+    if constants.epochs > 0:
+        torch_optimizer = new_optimizer(model, constants)
+    state = runs.RunState(parts, model, average, torch_optimizer)
+    if checkpoint is not None:
+        epoch, score = checkpoint["epoch"], checkpoint["best_score"]
+        print(f"Resuming {path} after epoch {epoch}; best score {score:.4f}")
+        if constants.epochs > 0:
+            state.resume(path, checkpoint, settings, constants.best_file)
+        else:
+            state.load_state_dict(checkpoint)
+    return state
 
 
 def new_run(constants, settings, train_data):
     """A new model for the training data.
 
     :param settings: as runs.kept_settings gives them
-    :return: state, a dict that machinery/runs.py describes, and the model
+    :return: dict with runs.FIXED_PARTS, and the model
     """
     if constants.epochs == 0:
         raise InputError("epochs = 0 scores a checkpoint: expected its path, found None")
@@ -261,7 +270,7 @@ def new_run(constants, settings, train_data):
         model.init_word_embeddings(embeddings)
         model.fine_tune_word_embeddings(constants.fine_tune_word_embeddings, has_vector)
     report.print_model(model, arguments)
-    state = runs.new_state(
+    parts = dict(
         settings=settings,
         model_arguments=arguments,
         word_map=word_map,
@@ -270,7 +279,7 @@ def new_run(constants, settings, train_data):
         scheme=recognise_scheme(tags)[0],
         rare_from=rare_from,
     )
-    return state, model
+    return parts, model
 
 
 def new_optimizer(model, constants):
@@ -291,13 +300,15 @@ def new_optimizer(model, constants):
 # ------------------------------------------------------------------------------------------------
 
 
-def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, constants, state):
+def train_epoch(model, loader, lm_loss, viterbi_loss, constants, state):
     """Train on every sentence once.
 
+    :param model: the state's, or its replica in several processes
     :return: dict of the mean losses, those of all processes, and the learning rate
     """
     model.train()
-    epoch = state["epoch"]  # counted from 0: those that are finished
+    torch_optimizer, rare_from = state.optimizer, state.parts["rare_from"]
+    epoch = state.epoch  # counted from 0: those that are finished
     rate = constants.lr / (1 + constants.lr_decay * epoch)
     for group in torch_optimizer.param_groups:
         group["lr"] = rate
@@ -311,7 +322,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
     )
     for step, batch in enumerate(bar, 1):
         batch = batch.to(device)
-        read = forget_rare_words(batch, state["rare_from"], lm_loss.unk, constants.unk_rate)
+        read = forget_rare_words(batch, rare_from, lm_loss.unk, constants.unk_rate)
         with torch.autocast(device.type, torch.bfloat16, constants.half_precision):
             crf_scores, forward_lm_scores, backward_lm_scores = model(read)
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
@@ -325,7 +336,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, torch_optimizer, average, 
         if constants.grad_clip is not None:
             nn.utils.clip_grad_norm_(model.parameters(), constants.grad_clip)
         torch_optimizer.step()
-        average.update()
+        state.average.update()
 
         weight = mean_of_processes(known)
         totals += torch.stack((lm, crf)).detach() * weight
@@ -366,13 +377,13 @@ def forget_rare_words(batch, rare_from, unk, rate):
     return batch._replace(words=batch.words.masked_fill(forgotten, unk))
 
 
-def validate(model, val_set, decoder, viterbi_loss, constants, state):
+def validate(val_set, decoder, viterbi_loss, batch_size, state):
     """What the history notes of the validation data; nothing without any."""
     if val_set is None:
         return {}
-    title = f"Epoch {state['epoch'] + 1}, validation"
+    title = f"Epoch {state.epoch + 1}, validation"
     predicted, loss = predict(
-        model, val_set, constants.eval_batch_size, decoder, viterbi_loss, title, shared=True
+        state.model, val_set, batch_size, decoder, viterbi_loss, title, shared=True
     )
     result = scores(val_set.tags, predicted) | dict(val_loss=loss)
     return {name: result[name] for name in runs.HISTORY if name in result}
@@ -383,33 +394,43 @@ def validate(model, val_set, decoder, viterbi_loss, constants, state):
 # ------------------------------------------------------------------------------------------------
 
 
-def finish(model, state, constants, criterion, last_file, val_set, test_set, decoder):
-    """Say how training ended, and score the best epoch; without training, the checkpoint itself.
+def end_training(state, constants, last_file):
+    """Say how training ended.
 
     :param last_file: where the last epoch is
+    :return: the checkpoint of the best epoch; None if best_file does not hold it
+    """
+    best = runs.load_if_ancestor(constants.best_file, state.name, state.history)
+    if best is not None and best["epoch"] != state.best_epoch:
+        best = None
+    best_file = None if best is None else constants.best_file
+    report.print_end(state, constants.epochs, constants.patience, last_file, best_file)
+    if best is None and state.best_epoch != state.epoch:
+        print(
+            f"Warning: {constants.best_file} does not hold epoch {state.best_epoch}, the best: "
+            f"the scores are those of epoch {state.epoch}, the last"
+        )
+    return best
+
+
+def score_best(state, best, files, constants, last_file, decoder):
+    """Score the best epoch; without its checkpoint, the last, with the averaged weights.
+
+    :param files: pairs of a path and its WCDataset, or None
     :return: dict of scores, as main returns it
     """
-    used = constants.checkpoint
-    if constants.epochs > 0:
-        best = runs.load_if_ancestor(constants.best_file, state)
-        is_saved = best is not None and best["epoch"] == runs.best_epoch(state)
-        report.print_end(state, constants, criterion, last_file, is_saved)
-        if is_saved:
-            state = best
-        elif runs.best_epoch(state) != state["epoch"]:
-            print(
-                f"Warning: {constants.best_file} does not hold epoch {runs.best_epoch(state)}, the "
-                f"best: the scores are those of epoch {state['epoch']}, the last"
-            )
-        used = constants.best_file if is_saved else last_file
-        device = next(model.parameters()).device
-        model = restore_model(state, used, dropout=constants.dropout).to(device)
+    model, epoch, used = state.model, state.epoch, last_file
+    if best is not None:
+        epoch, used = best["epoch"], constants.best_file
+        model = restore_model(best, used, dropout=constants.dropout)
+        model.to(next(state.model.parameters()).device)
         use_half_precision(model, constants.half_precision)
-    print(f"The model of epoch {state['epoch']}:")
+    print(f"The model of epoch {epoch}:")
     result = None
-    for path, dataset in ((constants.val_file, val_set), (constants.test_file, test_set)):
-        if dataset is not None:
-            result, _ = score_file(model, path, dataset, constants.eval_batch_size, decoder)
+    with state.average.applied():
+        for path, dataset in files:
+            if dataset is not None:
+                result, _ = score_file(model, path, dataset, constants.eval_batch_size, decoder)
     report.print_command(used)
     return result
 

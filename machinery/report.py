@@ -10,7 +10,6 @@ import subprocess
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import visible
 from machinery.files import history_file
-from machinery.runs import best_epoch
 
 
 def duration(seconds):
@@ -66,42 +65,52 @@ def print_model(model, arguments):
     )
 
 
-def print_epoch(state, constants, criterion, first_epoch):
-    """Two lines that sum up an epoch: its losses and the time left, its scores and the best."""
-    history = state["history"]
-    last, left = history[-1], constants.epochs - state["epoch"]
+def print_epoch(state, epochs, patience, first_epoch):
+    """Two lines that sum up an epoch: its losses and the time left, its scores and the best.
+
+    :param state: RunState
+    :param epochs, patience: constants of train.py
+    :param first_epoch: how many were finished when this session began
+    """
+    history = state.history
+    last, left = history[-1], epochs - state.epoch
     of_language_models = f"{last['lm_loss']:.3f} (language models) + " if "lm_loss" in last else ""
     each = statistics.mean(entry["seconds"] for entry in history[first_epoch:])
     at_most = f"; at most {duration(left * each)} left" if left > 0 else ""
     validation = f", validation {last['val_loss']:.3f}" if "val_loss" in last else ""
     print(
-        f"epoch {state['epoch']:3} of {constants.epochs}, {last['seconds']:.1f} s: "
+        f"epoch {state.epoch:3} of {epochs}, {last['seconds']:.1f} s: "
         f"loss {of_language_models}{last['tag_loss']:.3f} (tags){validation}{at_most}"
     )
     if "accuracy" in last:
         best = "the best so far"
-        if state["epochs_since_best"] > 0:
-            waited = f"patience {state['epochs_since_best']} of {constants.patience}"
-            best = f"best: {best_so_far(state, criterion)}, {waited}"
+        if state.epochs_since_best > 0:
+            waited = f"patience {state.epochs_since_best} of {patience}"
+            best = f"best: {best_so_far(state)}, {waited}"
         print(f"    {summary(last)}; {best}")
 
 
-def best_so_far(state, criterion):
+def best_so_far(state):
     """epoch 4 (entity F1 55.10%)"""
-    name = criterion.replace("_f1", " F1")
-    return f"epoch {best_epoch(state)} ({name} {state['best_score']:.2%})"
+    name = state.parts["settings"]["criterion"].replace("_f1", " F1")
+    return f"epoch {state.best_epoch} ({name} {state.best_score:.2%})"
 
 
-def print_end(state, constants, criterion, last_file, best_is_saved):
-    """Why training ended, how long it took, and where everything is."""
-    why = f"epochs = {constants.epochs} is reached"
-    if state["epochs_since_best"] >= constants.patience and state["epoch"] < constants.epochs:
-        why = f"no better {criterion} for {state['epochs_since_best']} epochs"
-    seconds = sum(entry["seconds"] for entry in state["history"])
-    print(f"Ended after {state['epoch']} epochs in {duration(seconds)}: {why}")
-    if state["best_score"] >= 0:
-        where = f", saved in {constants.best_file}" * best_is_saved
-        print(f"Best: {best_so_far(state, criterion)}{where}")
+def print_end(state, epochs, patience, last_file, best_file):
+    """Why training ended, how long it took, and where everything is.
+
+    :param state: RunState
+    :param best_file: None if it does not hold the best epoch
+    """
+    why = f"epochs = {epochs} is reached"
+    if state.epochs_since_best >= patience and state.epoch < epochs:
+        criterion = state.parts["settings"]["criterion"]
+        why = f"no better {criterion} for {state.epochs_since_best} epochs"
+    seconds = sum(entry["seconds"] for entry in state.history)
+    print(f"Ended after {state.epoch} epochs in {duration(seconds)}: {why}")
+    if state.best_score >= 0:
+        where = "" if best_file is None else f", saved in {best_file}"
+        print(f"Best: {best_so_far(state)}{where}")
     table = history_file(last_file)
     print(f"To resume: {last_file}; losses and scores of every epoch: {table}")
 

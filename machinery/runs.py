@@ -1,7 +1,7 @@
-"""The state of a run: all that a checkpoint holds, how an epoch changes it, how it is resumed.
+"""The state of a run: how an epoch changes it, what its checkpoints hold, how it is resumed.
 
-A state is a dict of plain data, so that it can be saved and loaded without trusting the file. PARTS
-describes it; train.py makes it in new_run.
+RunState alone changes it. A checkpoint is a dict of plain data, so that it can be loaded without
+trusting the file; PARTS describes it.
 """
 
 import hashlib
@@ -49,12 +49,133 @@ PARTS = dict(
 FOR_TRAINING = ("weights", "averaged", "optimizer", "rng")
 
 
-def new_state(**parts):
-    """The state of a run before its first epoch; `parts` are those that depend on its data."""
-    name = gather(os.urandom(16).hex())[0]
-    progress = dict(epoch=0, best_score=-1.0, epochs_since_best=0, history=[], rng=[rng_states()])
-    trained = dict(model={}, weights=[], averaged=0, optimizer={})
-    return dict(format=FORMAT, run=name, **parts, **progress, **trained)
+# What does not change from epoch to epoch.
+FIXED_PARTS = (
+    "settings", "model_arguments", "word_map", "char_map", "tag_map", "scheme", "rare_from"
+)  # fmt: skip
+
+
+class RunState:
+    """How far a run is: its model and optimizer, its epochs, the best of them.
+
+    :param parts: dict with FIXED_PARTS
+    :param model: on the device where it is trained
+    :param average: WeightAverage of the model
+    :param optimizer: one of PyTorch's
+    """
+
+    def __init__(self, parts, model, average, optimizer):
+        self.parts = parts
+        self.model, self.average, self.optimizer = model, average, optimizer
+        self.name = gather(os.urandom(16).hex())[0]
+        self.epoch = 0  # how many are finished
+        self.best_score, self.epochs_since_best, self.history = -1.0, 0, []
+        self.rng = [rng_states()]
+        self.is_saved = False
+
+    @property
+    def best_epoch(self):
+        """The number of the best epoch, counted from 1; 0 before the first."""
+        return self.epoch - self.epochs_since_best
+
+    def record(self, score, entry):
+        """Take a finished epoch into the state.
+
+        :param score: the one that decides; None without validation data: the last is the best
+        :param entry: dict for the history, without "epoch" and "best"
+        """
+        improved = score is None or score > self.best_score
+        self.epoch += 1
+        self.best_score = self.best_score if score is None else max(score, self.best_score)
+        self.epochs_since_best = 0 if improved else self.epochs_since_best + 1
+        entry = gather(entry)[0]  # the processes' clocks differ, and histories are compared
+        self.history.append(dict(epoch=self.epoch, **entry, best=int(improved)))
+        self.rng = gather(rng_states())
+
+    def state_dict(self):
+        """What a checkpoint holds; its tensors are the run's own, so save it at once."""
+        with self.average.applied():
+            model = self.model.state_dict()  # of the averaged weights, also after the block
+        weights = [weight.data for weight in self.average.trained] if self.average.average else []
+        return dict(
+            format=FORMAT,
+            run=self.name,
+            **self.parts,
+            epoch=self.epoch,
+            best_score=self.best_score,
+            epochs_since_best=self.epochs_since_best,
+            history=list(self.history),
+            model=model,
+            weights=weights,
+            averaged=self.average.steps,
+            optimizer=self.optimizer.state_dict(),
+            rng=self.rng,
+        )
+
+    def load_state_dict(self, state):
+        """Go on from a checkpoint, whose tagging weights the model has.
+
+        Without an optimizer, nothing will be trained, and the model keeps those weights.
+
+        :param state: as load_run gives it
+        :raises ValueError, RuntimeError, ...: DAMAGE, its weights are not of this model
+        """
+        self.name, self.epoch, self.history = state["run"], state["epoch"], state["history"]
+        self.best_score, self.epochs_since_best = state["best_score"], state["epochs_since_best"]
+        self.rng = state.get("rng", [])
+        if self.optimizer is None:
+            return
+        self.average.load(state["weights"], state["averaged"])
+        if self.parts["settings"]["optimizer"] == state["settings"]["optimizer"]:
+            # The file's momentum, but the learning rate and the rest from the constants. Another
+            # optimizer starts anew.
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
+
+    def resume(self, path, state, settings, best_file):
+        """Load a checkpoint to train on, and say which constants are not as they were.
+
+        Where scores can no longer be compared with earlier ones, the search for the best epoch
+        restarts, and the best so far is kept under another name.
+
+        :param settings: as kept_settings gives them
+        :raises InputError: it is for tagging, or its weights are not of this model
+        """
+        if not can_resume(state):
+            raise InputError(
+                f"{path}: expected a checkpoint to resume, found one for tagging alone, without "
+                "the optimizer; resume from the run's last_file"
+            )
+        self.parts["settings"] = settings
+        try:
+            self.load_state_dict(state)
+        except DAMAGE as error:
+            raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
+        if changes_scores(state["settings"], settings):
+            self.best_score, self.epochs_since_best = -1.0, 0
+            _keep_aside("is the best by another measure", best_file)
+
+    def save(self, best_model, best_file, last_file):
+        """Write the checkpoints and the history. Each is loaded once before it takes its name.
+
+        At the first time, files that this run does not come from are renamed.
+
+        :param best_model: function that gives the part of a model's state_dict that tagging needs
+        """
+        table = history_file(last_file)
+        if not self.is_saved:
+            if not load_if_ancestor(best_file, self.name, self.history):
+                _keep_aside("is from another run", best_file)
+            if not load_if_ancestor(last_file, self.name, self.history):
+                _keep_aside("is from another run", last_file, table)
+            self.is_saved = True
+        state = self.state_dict()
+        # The best first: after a crash between the two, resuming the last finds the best again.
+        if self.epochs_since_best == 0:
+            best = {name: part for name, part in state.items() if name not in FOR_TRAINING}
+            save_checkpoint(best_file, best | dict(model=best_model(state["model"])), load_run)
+        save_checkpoint(last_file, state, load_run)
+        save_history(table, state["history"], HISTORY)
 
 
 def kept_settings(constants, criterion, train_data, val_data):
@@ -78,30 +199,6 @@ def fingerprint(words, tags):
         digest.update("\n".join((*sentence, "\n")).encode())
     count = sum(map(len, words))
     return f"{len(words):,} sentences, {count:,} words, {digest.hexdigest()[:12]}"
-
-
-def record_epoch(state, score, entry, model, average, optimizer):
-    """Take a finished epoch into the state.
-
-    :param score: the one that decides; None without validation data: the last epoch is the best
-    :param entry: dict for the history, without "epoch" and "best"
-    :param model: with the weights to tag with
-    """
-    improved = score is None or score > state["best_score"]
-    state.update(format=FORMAT, epoch=state["epoch"] + 1)
-    state["best_score"] = state["best_score"] if score is None else max(score, state["best_score"])
-    state["epochs_since_best"] = 0 if improved else state["epochs_since_best"] + 1
-    entry = gather(entry)[0]  # the processes' clocks differ, and histories are compared
-    state["history"].append(dict(epoch=state["epoch"], **entry, best=int(improved)))
-    state.update(model=model.state_dict(), optimizer=optimizer.state_dict())
-    # The model has its averaged weights here; those to train on are kept in the average's place.
-    state.update(weights=list(average.average), averaged=average.steps)
-    state["rng"] = gather(rng_states())
-
-
-def best_epoch(state):
-    """The number of the best epoch, counted from 1; 0 before the first."""
-    return state["epoch"] - state["epochs_since_best"]
 
 
 # ------------------------------------------------------------------------------------------------
@@ -204,13 +301,8 @@ def check_same_model(path, before, settings):
             )
 
 
-def note_changes(state, settings, best_file):
-    """Take the settings into the state, and say what is not as it was on resuming.
-
-    Where scores can no longer be compared with earlier ones, the search for the best epoch
-    restarts, and the best so far is kept under another name.
-    """
-    before = state["settings"]
+def changes_scores(before, settings):
+    """Say which settings are not as they were, and whether scores can no longer be compared."""
     changed = [name for name, value in settings.items() if value != before.get(name, value)]
     for name in changed:
         print(
@@ -220,36 +312,11 @@ def note_changes(state, settings, best_file):
     restarts = any(name in CONSTANTS and CONSTANTS[name].role == SCORE for name in changed)
     if restarts:
         print("Scores are no longer comparable: the search for the best epoch restarts")
-        state.update(best_score=-1.0, epochs_since_best=0)
-        _keep_aside("is the best by another measure", best_file)
-    state["settings"] = settings
+    return restarts
 
 
-def resume_training(constants, state, settings, average, optimizer):
-    """Put the trained weights, their average and the optimiser where they were.
-
-    :param settings: as kept_settings gives them; what changed is said
-    :raises InputError: the checkpoint is for tagging, or its weights are not of this model
-    """
-    path = constants.checkpoint
-    if not can_resume(state):
-        raise InputError(
-            f"{path}: expected a checkpoint to resume, found one for tagging alone, without the "
-            "optimizer; resume from the run's last_file"
-        )
-    try:
-        average.load(state["weights"], state["averaged"])
-        if constants.optimizer == state["settings"]["optimizer"]:  # else it starts anew
-            # The file's momentum, but the learning rate and the rest from the constants.
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
-    except DAMAGE as error:
-        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
-    note_changes(state, settings, constants.best_file)
-
-
-def load_if_ancestor(path, state):
-    """The checkpoint at `path` if training went from it to `state`, or if it is `state`; else None.
+def load_if_ancestor(path, run, history):
+    """The checkpoint at `path` if a run with this history went through it; else None.
 
     Of a run that was resumed twice from one epoch, each branch has epochs of its own: their losses
     and durations, in the history, differ.
@@ -258,28 +325,7 @@ def load_if_ancestor(path, state):
         other = load_run(path)
     except (InputError, OSError):
         return None
-    same = other["run"] == state["run"]
-    return other if same and other["history"] == state["history"][: other["epoch"]] else None
-
-
-def save_epoch(state, best_model, best_file, last_file, is_first):
-    """Write the checkpoints and the history. Each is loaded once before it takes its name.
-
-    :param best_model: the part of state["model"] that tagging needs
-    :param is_first: no epoch was saved before; files that the state does not come from are renamed
-    """
-    table = history_file(last_file)
-    if is_first:
-        if not load_if_ancestor(best_file, state):
-            _keep_aside("is from another run", best_file)
-        if not load_if_ancestor(last_file, state):
-            _keep_aside("is from another run", last_file, table)
-    # The best first: after a crash between the two, resuming the last finds the best again.
-    if state["epochs_since_best"] == 0:
-        best = {name: part for name, part in state.items() if name not in FOR_TRAINING}
-        save_checkpoint(best_file, best | dict(model=best_model), load_run)
-    save_checkpoint(last_file, state, load_run)
-    save_history(table, state["history"], HISTORY)
+    return other if other["run"] == run and other["history"] == history[: other["epoch"]] else None
 
 
 @by_first_process

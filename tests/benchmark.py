@@ -166,8 +166,8 @@ class Setup:
         """Train as train.py does, on some batches; :return: sentences"""
         batches = Batches(batches)
         losses = (self.lm_loss, self.viterbi_loss)
-        rest = (optimizer, self.average, self.constants, self.state)
-        train.train_epoch(self.replica, batches, *losses, *rest)
+        state = runs.RunState(self.state, self.model, self.average, optimizer)
+        train.train_epoch(self.replica, batches, *losses, self.constants, state)
         return sum(len(batch.words) for batch in batches)
 
     def textbook_steps(self, batches, optimizer):

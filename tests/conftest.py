@@ -136,7 +136,7 @@ def stop_after(monkeypatch):
 
     def stop(epoch):
         def print_epoch(state, *_):
-            if state["epoch"] == epoch:
+            if state.epoch == epoch:
                 raise Killed
 
         with monkeypatch.context() as patch, pytest.raises(Killed):

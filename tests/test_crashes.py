@@ -68,9 +68,9 @@ def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, sto
 
 def always_better(monkeypatch):
     """Let every epoch's score be higher than those before."""
-    record = runs.record_epoch
+    record = runs.RunState.record
     monkeypatch.setattr(
-        runs, "record_epoch", lambda s, score, *rest: record(s, s["best_score"] + 1, *rest)
+        runs.RunState, "record", lambda s, _, entry: record(s, s.best_score + 1, entry)
     )
 
 
@@ -176,7 +176,7 @@ def test_ctrl_c_in_an_epoch(tiny_train, monkeypatch, tmp_path, as_command, finis
     train_epoch = tiny_train.train_epoch
 
     def interrupted(*arguments):
-        if arguments[-1]["epoch"] == finished:
+        if arguments[-1].epoch == finished:
             raise KeyboardInterrupt
         return train_epoch(*arguments)
 

@@ -210,7 +210,9 @@ def test_a_tiny_part_of_speech_tagger_learns_its_two_sentences(monkeypatch, tmp_
     )
     for name, value in constants.items():
         monkeypatch.setattr(train, name, value)
-    monkeypatch.setattr(train.runs, "save_epoch", lambda *_: None)  # 300 times: not the point here
+    monkeypatch.setattr(
+        train.runs.RunState, "save", lambda *_: None
+    )  # 300 times: not the point here
     assert train.main()["accuracy"] == 1
 
 

@@ -150,7 +150,8 @@ def one_step(path, folder, batch_size):
     replica = processes.replicated(model)
     lm_loss = LanguageModelLoss(state["word_map"], state["model_arguments"]["lm_vocab_size"])
     both = lm_loss, ViterbiLoss(state["tag_map"])
-    rest = train.new_optimizer(model, constants), WeightAverage(model, 0), constants, state
+    optimizer = train.new_optimizer(model, constants)
+    rest = constants, runs.RunState(state, model, WeightAverage(model, 0), optimizer)
     steps = []
     for batch in loader:
         losses = train.train_epoch(replica, Batches([batch]), *both, *rest)
@@ -259,8 +260,8 @@ def test_each_process_draws_numbers_of_its_own(monkeypatch):
 
 def first_epoch_is_best():
     """Let the scores fall from epoch to epoch."""
-    record = runs.record_epoch
-    runs.record_epoch = lambda state, score, *rest: record(state, 0.5 ** state["epoch"], *rest)
+    record = runs.RunState.record
+    runs.RunState.record = lambda state, _, entry: record(state, 0.5**state.epoch, entry)
 
 
 def test_both_score_the_best_epoch(run, tmp_path):
@@ -319,7 +320,7 @@ def failing_in_one(kind):
 
     def fail(*arguments):
         losses = train_epoch(*arguments)
-        if processes.rank() == 1 and arguments[-1]["epoch"] == 1:
+        if processes.rank() == 1 and arguments[-1].epoch == 1:
             if kind == "input":
                 raise InputError("the disk is on fire")
             if kind == "killed":

@@ -27,13 +27,18 @@ HISTORY = [
     dict(epoch=3, seconds=20.0, lr=0.1, tag_loss=1.5, lm_loss=2.25, val_loss=3.5, best=0)
     | dict(accuracy=0.92, macro_f1=0.81, entity_f1=0.72, precision=0.63, recall=0.84),
 ]
-CONSTANTS = types.SimpleNamespace(epochs=7, patience=4, best_file="best.pt")
 
 
 def state_after(epoch, since_best):
     """The state of a run, as far as it is printed."""
-    progress = dict(epoch=epoch, epochs_since_best=since_best, best_score=0.73)
-    return progress | dict(history=HISTORY[:epoch])
+    return types.SimpleNamespace(
+        epoch=epoch,
+        epochs_since_best=since_best,
+        best_epoch=epoch - since_best,
+        best_score=0.73,
+        history=HISTORY[:epoch],
+        parts=dict(settings=dict(criterion="entity_f1")),
+    )
 
 
 def test_scores_of_a_file(capsys):
@@ -49,7 +54,7 @@ def test_scores_of_a_file(capsys):
 
 
 def test_an_epoch(capsys):
-    report.print_epoch(state_after(2, 0), CONSTANTS, "entity_f1", first_epoch=0)
+    report.print_epoch(state_after(2, 0), 7, 4, first_epoch=0)
     assert capsys.readouterr().out.splitlines() == [
         "epoch   2 of 7, 10.0 s: loss 2.500 (language models) + 1.250 (tags), validation 3.750; "
         "at most 4 min 35 s left",
@@ -60,16 +65,15 @@ def test_an_epoch(capsys):
 
 def test_an_epoch_after_resuming(capsys):
     """What is left is judged by this session's epochs: the machine may be another."""
-    report.print_epoch(state_after(3, 1), CONSTANTS, "entity_f1", first_epoch=1)
+    report.print_epoch(state_after(3, 1), 7, 4, first_epoch=1)
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("; at most 1 min 0 s left")
     assert second.endswith("; best: epoch 2 (entity F1 73.00%), patience 1 of 4")
 
 
 def test_the_end_of_a_run(capsys):
-    report.print_end(state_after(3, 1), CONSTANTS, "entity_f1", "last.pt", True)
-    impatient = types.SimpleNamespace(**vars(CONSTANTS) | dict(patience=1))
-    report.print_end(state_after(3, 1), impatient, "entity_f1", "last.pt", False)
+    report.print_end(state_after(3, 1), 7, 4, "last.pt", "best.pt")
+    report.print_end(state_after(3, 1), 7, 1, "last.pt", None)
     to_resume = "To resume: last.pt; losses and scores of every epoch: last.csv"
     assert capsys.readouterr().out.splitlines() == [
         "Ended after 3 epochs in 2 min 10 s: epochs = 7 is reached",

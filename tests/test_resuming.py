@@ -35,10 +35,8 @@ def run(tiny_train, monkeypatch, capsys):
 @pytest.fixture
 def falling(monkeypatch):
     """Lets the score fall from epoch to epoch: the first is the best."""
-    record = runs.record_epoch
-    monkeypatch.setattr(
-        runs, "record_epoch", lambda state, _, *rest: record(state, 0.5 ** state["epoch"], *rest)
-    )
+    record = runs.RunState.record
+    monkeypatch.setattr(runs.RunState, "record", lambda s, _, entry: record(s, 0.5**s.epoch, entry))
 
 
 def scores_of(checkpoint, corpus):
@@ -183,8 +181,8 @@ def test_a_file_of_another_run_does_not_count(run, tmp_path):
     run()
     path = str(tmp_path / "last.pt")
     state = load_checkpoint(path)
-    assert runs.load_if_ancestor(path, state)["epoch"] == 2
-    assert runs.load_if_ancestor(path, state | dict(run="other")) is None
+    assert runs.load_if_ancestor(path, state["run"], state["history"])["epoch"] == 2
+    assert runs.load_if_ancestor(path, "other", state["history"]) is None
 
 
 def test_what_cannot_be_loaded_does_not_take_the_name_of_what_can(run, monkeypatch, tmp_path):
@@ -192,13 +190,13 @@ def test_what_cannot_be_loaded_does_not_take_the_name_of_what_can(run, monkeypat
     run(epochs=1)
     last, files = tmp_path / "last.pt", sorted(tmp_path.iterdir())
     before = last.read_bytes()
-    record = runs.record_epoch
+    record = runs.RunState.record
 
     def damage(state, *rest):
         record(state, *rest)
-        state["history"][-1]["tag_loss"] = float("inf")
+        state.history[-1]["tag_loss"] = float("inf")
 
-    monkeypatch.setattr(runs, "record_epoch", damage)
+    monkeypatch.setattr(runs.RunState, "record", damage)
     with pytest.raises(InputError, match="pt: expected .* history .*; it was not saved"):
         run(epochs=2, checkpoint=str(last), best_file=str(last.with_name("x.pt")), val_file=None)
     assert last.read_bytes() == before and sorted(tmp_path.iterdir()) == files

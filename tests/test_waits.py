@@ -69,8 +69,8 @@ def test_a_training_step_waits_only_where_losses_are_read(run, optimizer):
     for steps in (10, 19, 20):
         loader = Loader((batches * 10)[:steps])
         with Waits() as waits:
-            average = WeightAverage(model, 0)
-            train.train_epoch(model, loader, *losses, torch_optimizer, average, constants, state)
+            of_run = runs.RunState(state, model, WeightAverage(model, 0), torch_optimizer)
+            train.train_epoch(model, loader, *losses, constants, of_run)
         found.append(waits.counts.total())
     at_the_end = len(list(model.parameters()))  # all weights are checked once an epoch
     assert found[0] > at_the_end

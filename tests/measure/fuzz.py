@@ -112,9 +112,11 @@ def use_checkpoint(path):
     average = WeightAverage(model, constants.averaging)
     optimizer = train.new_optimizer(model, constants)
     settings = runs.kept_settings(constants, "f1", ([], []), None)
-    runs.resume_training(constants, state, settings, average, optimizer)
+    parts = {name: state[name] for name in runs.FIXED_PARTS}
+    run = runs.RunState(parts, model, average, optimizer)
+    run.resume(str(path), state, settings, constants.best_file)
     set_rng_states(path, state["rng"], 1, state["epoch"])
-    report.print_end(state, constants, "accuracy", str(path), True)
+    report.print_end(run, constants.epochs, constants.patience, str(path), None)
     save_history(history_file(path), state["history"], runs.HISTORY)
 
 
