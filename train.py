@@ -213,6 +213,7 @@ def start_run(constants, settings, train_data, device):
         parameters = inspect.signature(LM_LSTM_CRF).parameters.values()
         defaults = {parameter.name: parameter.default for parameter in parameters}
         runs.check_same_model(path, defaults | checkpoint["settings"], vars(constants))
+        settings = settings | runs.unset_before(checkpoint["settings"], constants.from_recipe)
         parts = {name: checkpoint[name] for name in runs.FIXED_PARTS}
         model = restore_model(checkpoint, path, dropout=constants.dropout)
     use_half_precision(model.to(device), constants.half_precision)
@@ -227,6 +228,7 @@ def start_run(constants, settings, train_data, device):
             state.resume(path, checkpoint, settings, constants.best_file)
         else:
             state.load_state_dict(checkpoint)
+            runs.note_decoder(path, checkpoint["settings"], constants.constrain_tags)
     return state
 
 

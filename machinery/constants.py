@@ -206,7 +206,7 @@ def checked(module, recipes):
 
     :param module: dict from name to value
     :param recipes: dict from optimizer to a dict of values
-    :return: Constants, an attribute for each
+    :return: Constants, an attribute for each, and `from_recipe`, the names of those that were None
     :raises InputError: a constant has a value that it cannot have
     """
     values = {name: module[name] for name in CONSTANTS}
@@ -214,9 +214,9 @@ def checked(module, recipes):
     if not isinstance(optimizer, str) or optimizer not in recipes:
         expected = ", ".join(map(repr, recipes))
         raise InputError(f"optimizer: expected one of {expected}, found {repr(optimizer)[:60]}")
-    recipe = recipes[optimizer]
-    values.update({name: value for name, value in recipe.items() if values[name] is None})
-    return Constants(**{name: plain_value(name, value) for name, value in values.items()})
+    recipe = {name: value for name, value in recipes[optimizer].items() if values[name] is None}
+    plain = {name: plain_value(name, value) for name, value in (values | recipe).items()}
+    return Constants(**plain, from_recipe=frozenset(recipe))
 
 
 class Constants(types.SimpleNamespace):

@@ -8,6 +8,14 @@ import sys
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
 
 
+# How PyTorch says, in a RuntimeError, that memory ended: on a GPU, on Linux and macOS, on Windows.
+MEMORY_ENDED = re.compile("out of memory|can't allocate memory|not enough memory")
+SMALLER = (
+    "a smaller batch_size or eval_batch_size helps (in inference.py, batch_size and window), and "
+    "so do a smaller model, fewer tags and shorter sentences"
+)
+
+
 class InputError(ValueError):
     """Something from outside is wrong: the message is a sentence for the user, not a bug report."""
 
@@ -30,6 +38,10 @@ def run_script(main, when_stopped=lambda: ""):
         message, status = "", 1
     except InputError as error:
         message, status = f"Error: {error}", 1
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or MEMORY_ENDED.search(str(error))):
+            raise
+        message, status = f"Error: memory ended ({visible(str(error))[:100]}); {SMALLER}", 1
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else error
         message, status = f"Error: {where}", 1

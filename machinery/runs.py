@@ -291,14 +291,33 @@ def check_same_model(path, before, settings):
     """Refuse to go on with another model.
 
     :param before: the settings of the checkpoint; what it lacks is newer, and not compared
+    :param settings: dict of the constants; those that nobody set, from_recipe, are not compared
     :raises InputError: a constant that the model depends on is not what it was
     """
     for name in names(MODEL, FIXED):
-        if name in before and settings[name] != before[name]:
+        if (
+            name in before
+            and name not in settings["from_recipe"]
+            and settings[name] != before[name]
+        ):
             raise InputError(
                 f"{path} was trained with {name} = {before[name]!r}: "
                 f"expected the same to resume it, found {settings[name]!r}"
             )
+
+
+def unset_before(before, from_recipe):
+    """The settings of a checkpoint that hold on resuming, since nobody set them anew."""
+    return {name: before[name] for name in names(FIXED) if name in from_recipe and name in before}
+
+
+def note_decoder(path, before, constrain_tags):
+    """Say if a checkpoint is scored with other paths allowed than it tags with."""
+    if before["constrain_tags"] != constrain_tags:
+        print(
+            f"{path} was trained with constrain_tags = {before['constrain_tags']}, which "
+            f"inference.py keeps to; the scores below are with {constrain_tags}"
+        )
 
 
 def changes_scores(before, settings):

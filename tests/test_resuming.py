@@ -285,6 +285,27 @@ def test_the_best_file_is_for_tagging_alone(run, as_command, tiny_train, tiny_co
     )
 
 
+def test_another_optimizer_on_resuming_asks_for_nothing_that_nobody_set(run, tmp_path, monkeypatch):
+    """The recipes differ in min_word_freq, on which the model depends: the checkpoint's holds."""
+    run(min_word_freq=None, epochs=1)
+    last = str(tmp_path / "last.pt")
+    _, output = run(checkpoint=last, optimizer="sgd", epochs=2)
+    assert "optimizer is 'sgd'" in output and "min_word_freq is" not in output
+    assert load_checkpoint(last)["settings"]["min_word_freq"] == 1
+    with pytest.raises(InputError, match="trained with min_word_freq = 1: .* found 5"):
+        run(min_word_freq=5, epochs=3)
+
+
+def test_scores_with_another_decoder_are_said(run, tmp_path):
+    run(constrain_tags=False, epochs=1)
+    said = "best.pt was trained with constrain_tags = False"
+    for constrain_tags in (False, True):
+        _, output = run(
+            checkpoint=str(tmp_path / "best.pt"), epochs=0, constrain_tags=constrain_tags
+        )
+        assert (said in output) == constrain_tags
+
+
 def test_constants_of_a_run_do_not_change(tiny_train):
     constants = checked(vars(tiny_train), tiny_train.RECIPES)
     with pytest.raises(AttributeError, match="lr"):

@@ -113,3 +113,22 @@ def test_scripts_without_stdout_and_without_numpy(root, tmp_path):
         _, errors = process.communicate()
         assert process.returncode == 1 and len(errors.splitlines()) == 1, errors
         assert errors.startswith(f"Error: {missing}: ")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_where_memory_ends_the_error_says_what_to_make_smaller(as_command, error):
+    def fail():
+        raise error
+
+    status, (line,) = as_command(fail)
+    assert status == 1 and line.startswith("Error: memory ended (") and "batch_size" in line
+    with pytest.raises(RuntimeError, match="another"):
+        as_command(lambda: (_ for _ in ()).throw(RuntimeError("another")))
