@@ -30,9 +30,10 @@ from machinery.errors import run_script
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEXTS = {
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "docs/manual.md", "data/README.md")
+    for name in ("README.md", "docs/manual.md", "docs/results.md", "data/README.md")
 }
 README, MANUAL = TEXTS["README.md"], TEXTS["docs/manual.md"]
+RESULTS = TEXTS["docs/results.md"]
 PICTURES = sorted((ROOT / "img").glob("*.svg"))
 
 
@@ -67,7 +68,7 @@ def test_links_lead_somewhere(name):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
-    assert name == "data/README.md" or len(links) > 20
+    assert name in ("data/README.md", "docs/results.md") or len(links) > 20
 
 
 def test_every_picture_is_shown_and_described():
@@ -92,7 +93,7 @@ def test_the_readme_is_short_and_has_one_command_of_each_kind():
 
 
 def test_names_in_the_code_exist():
-    text = README + MANUAL
+    text = README + MANUAL + RESULTS
     words = re.findall(r"`([A-Za-z]\w*)(?: = [^`]*)?`", text)
     words += re.findall(r"train\.(\w+) =", text)
     named = {
@@ -182,7 +183,7 @@ def test_the_shown_model_has_learned_what_the_tag_scheme_forbids():
 
 def snippets():
     """The Python of README and manual: quoted lines, and what a reader runs."""
-    every = [code for text in (README, MANUAL) for code in fenced(text, "python")]
+    every = [code for text in (README, MANUAL, RESULTS) for code in fenced(text, "python")]
     quoted = [code for code in every if re.match(r"# \w+\.py, ", code)]
     return quoted, [code for code in every if code not in quoted]
 
@@ -281,7 +282,7 @@ def test_the_exercise_on_the_gradient():
 
 def commands():
     """The commands of README and manual, those in tables and in sentences included."""
-    text = README + MANUAL
+    text = README + MANUAL + RESULTS
     lines = [line for block in fenced(text, "") for line in block.splitlines()]
     lines += re.findall(r"`(python [^`]+)`", " ".join(unfenced(text).split()))
     return sorted({line for line in lines if re.match(r"(\w+=\w+ )*(python|torchrun) ", line)})
