@@ -24,23 +24,26 @@ import torch
 
 from datasets import WCDataset, collate, data_loader
 from machinery.command import read_arguments, tag_input
+from machinery.device import check_half_precision, default_device
 from machinery.entities import find_entities
 from machinery.evaluation import compare_all, print_mistakes, write_errors
-from machinery.probabilities import best_paths, confident_paths, step_penalty
-from machinery.processes import default_device, gather, use_half_precision
+from machinery.processes import gather
 from machinery.recognition import print_reading, same_scheme
 from machinery.report import print_scores
 from machinery.runs import can_resume, load_run
-from machinery.spans import convert_scheme, scores
+from machinery.spans import convert_scheme, may_follow, scores
 from machinery.text import check_words, windows, word_places
 from machinery.threads import in_threads
-from models import LM_LSTM_CRF, ViterbiLoss, word_penalty
+from models import LM_LSTM_CRF, LinearChain
 from utils import read_words_tags
 
 checkpoint = "best_checkpoint.pt"  # what train.py calls best_file
 batch_size = 32  # sentences; more is faster on a GPU, if they fit
 half_precision = False  # compute in bfloat16 where possible; faster, if the hardware has it
 window = 1024  # sentences taken from a stream before they are tagged, those of like length together
+
+
+BARELY = -1e6  # added to the score of what the tag scheme forbids
 
 
 def main():
@@ -58,7 +61,7 @@ def constants_now():
     return checkpoint, half_precision
 
 
-class ViterbiDecoder:
+class ViterbiDecoder(LinearChain):
     """Finds the path with the highest score (Lample et al. 2016, eq. 2).
 
     Only valid paths are considered: no word is tagged <start> or <end>.
@@ -68,15 +71,14 @@ class ViterbiDecoder:
     """
 
     def __init__(self, tag_map, scheme=None):
-        self.start, self.end = tag_map[START], tag_map[END]
-        self.word_penalty = word_penalty(tag_map)
-        self.step_penalty = None if scheme is None else step_penalty(tag_map, scheme)
+        super().__init__(tag_map)
+        penalty = None if scheme is None else step_penalty(tag_map, scheme)
+        self.register_buffer("step_penalty", penalty, persistent=False)
 
     def constrain(self, scores):
         """Lower the scores of what the scheme forbids: (N, L, m, m) -> (N, L, m, m)"""
         if self.step_penalty is None:
             return scores
-        self.step_penalty = self.step_penalty.to(scores.device)  # copies for the first batch only
         return scores + self.step_penalty
 
     @torch.inference_mode()
@@ -92,7 +94,6 @@ class ViterbiDecoder:
         :return: list of N lists of lengths[i] - 1 tag indices
         """
         scores = self.constrain(scores)
-        self.word_penalty = self.word_penalty.to(scores.device)
         before = torch.full_like(scores[:, 0, 0], -math.inf)  # (N, m)
         before[:, self.start] = 0
         best = []
@@ -121,8 +122,107 @@ class ViterbiDecoder:
         rows = torch.stack([lengths, *found[::-1]], dim=1).tolist()
         return [row[1 : row[0]] for row in rows]
 
+    # How probable paths are -----------------------------------------------------------------
 
-def map_batches(model, dataset, batch_size, function, description=None, shared=False):
+    @torch.inference_mode()
+    def confident_paths(self, scores, lengths):
+        """The best path of each sentence, each tag with its marginal probability.
+
+        That is the probability of all paths together that have this tag at this word: the sum over
+        the tags before it of the probabilities of the transitions to it, which are a gradient
+        (LinearChain.step_probabilities).
+
+        :param scores: (N, L, m, m), as CRF gives them
+        :param lengths: (N) words of each sentence, <end> included
+        :return: list of N lists of lengths[n] - 1 pairs (tag index, probability)
+        """
+        paths = self.decode(scores, lengths)
+        scores = self.constrain(scores)
+        _, before = self.forward_algorithm(scores)
+        steps = self.step_probabilities(scores, before, lengths)
+        marginals = steps.sum(2).clamp(max=1).tolist()  # (N, L, m)
+        return [
+            [(tag, of_word[tag]) for tag, of_word in zip(path, of_sentence, strict=False)]
+            for path, of_sentence in zip(paths, marginals, strict=True)  # <end> and pads come last
+        ]
+
+    @torch.inference_mode()
+    def best_paths(self, scores, lengths, count):
+        """The best `count` paths of each sentence, and the probability of each.
+
+        :param scores, lengths: as in confident_paths
+        :return: list of N lists of pairs (list of tag indices, probability), the best first;
+            shorter where there are no more
+        """
+        paths, path_scores = self.decode_nbest(scores, lengths, count)
+        alpha, _ = self.forward_algorithm(self.constrain(scores))
+        logs = path_scores - self.log_partition(alpha, lengths).unsqueeze(1)  # (N, count)
+        # Not "probability > 0": in a long sentence, that of every path may be too small a number.
+        exist = (logs > BARELY / 2).tolist()
+        probabilities = logs.exp().clamp(max=1).tolist()
+        ends = (lengths - 1).tolist()
+        return [
+            [
+                (path[:end], probability)
+                for path, probability, exists in zip(*of_sentence, strict=True)
+                if exists
+            ]
+            for end, *of_sentence in zip(ends, paths.tolist(), probabilities, exist, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def decode_nbest(self, scores, lengths, count):
+        """The best `count` paths of each sentence, the best first.
+
+        The Viterbi algorithm again, with the scores of the best `count` paths to each tag, not of
+        one: the paths to the next tag continue any of them. Here, where each came from is noted.
+
+        :param scores, lengths: as in confident_paths
+        :return: paths (N, count, L - 1), of which lengths[n] - 1 tags count, and their scores
+            (N, count), -inf where a sentence has fewer paths
+        """
+        scores = self.constrain(scores).double()  # sums over long sentences keep their decimals
+        m = scores.size(2)
+        penalty = self.word_penalty.unsqueeze(1)  # (m, 1)
+        best = scores.new_full((len(scores), m, count), -math.inf)
+        best[:, self.start, 0] = 0
+        at_end, back_pointers = [], []
+        for step in scores.unbind(1):
+            paths = (best.unsqueeze(3) + step.unsqueeze(2)).flatten(1, 2)  # (N, m * count, m)
+            best, previous = paths.topk(count, dim=1)  # (N, count, m)
+            at_end.append(best[:, :, self.end])
+            back_pointers.append(previous.flatten(1))  # (N, count * m)
+            best = best.transpose(1, 2) + penalty  # (N, m, count)
+        last = (lengths - 1).view(1, -1, 1).expand(-1, -1, count)
+        path_scores = torch.stack(at_end).gather(0, last).squeeze(0)  # (N, count)
+
+        rank = torch.arange(count, device=scores.device).expand(len(scores), -1)  # (N, count)
+        tag = torch.full_like(rank, self.end)
+        found = []
+        for t in range(scores.size(1) - 1, 0, -1):
+            previous = back_pointers[t].gather(1, rank * m + tag)
+            going = t < lengths.unsqueeze(1)
+            tag = torch.where(going, previous // count, tag)
+            rank = torch.where(going, previous % count, rank)
+            found.append(tag)
+        if not found:
+            return rank.new_empty(*rank.shape, 0), path_scores
+        return torch.stack(found[::-1], dim=2), path_scores
+
+
+def step_penalty(tag_map, scheme):
+    """(m, m) what to add to the score of tag j after tag i: 0, or very little if the scheme
+    forbids it. It is finite, so that a sentence gets tags even where nothing else is left."""
+    outer = {START: "O", END: "O"}
+    names = [outer.get(tag, tag) for tag in sorted(tag_map, key=tag_map.get)]
+    return torch.tensor(
+        [[0.0 if may_follow(i, j, scheme) else BARELY for j in names] for i in names]
+    )
+
+
+def map_batches(
+    model, dataset, batch_size, function, description=None, shared=False, half_precision=False
+):
     """Score the sentences of a data set, those of like length together.
 
     Several cores share the products of one small batch badly. On a CPU, each thread therefore
@@ -134,6 +234,7 @@ def map_batches(model, dataset, batch_size, function, description=None, shared=F
         with an answer for each sentence
     :param description: shown before a progress bar; None shows no bar
     :param shared: share the work, where several processes train together; all get the result
+    :param half_precision: compute in bfloat16; see check_half_precision
     :return: list of the answers, in the data set's order
     """
     model.eval()
@@ -144,7 +245,7 @@ def map_batches(model, dataset, batch_size, function, description=None, shared=F
     def answer(positions):
         """What `function` says of each sentence of a batch: list of (position, answer)"""
         batch = collate([dataset[i] for i in positions]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, model.half_precision):
+        with torch.autocast(device.type, torch.bfloat16, half_precision):
             crf_scores, _, _ = model(batch)
         return list(zip(positions, function(crf_scores, batch), strict=True))
 
@@ -156,11 +257,20 @@ def map_batches(model, dataset, batch_size, function, description=None, shared=F
     return answers
 
 
-def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=None, shared=False):
+def predict(
+    model,
+    dataset,
+    batch_size,
+    decoder,
+    viterbi_loss=None,
+    description=None,
+    shared=False,
+    half_precision=False,
+):
     """Tag the sentences of a data set.
 
-    :param model, dataset, batch_size, description, shared: as in map_batches
-    :param decoder: ViterbiDecoder
+    :param model, dataset, batch_size, description, shared, half_precision: as in map_batches
+    :param decoder: ViterbiDecoder, on the model's device
     :param viterbi_loss: ViterbiLoss with one loss per sentence (reduction="none"), on the model's
         device, if the loss is wanted too
     :return: list of a list of tags for every sentence, in the data set's order; the mean loss of
@@ -177,7 +287,7 @@ def predict(model, dataset, batch_size, decoder, viterbi_loss=None, description=
         losses = [loss if counts else None for loss, counts in zip(losses, known, strict=True)]
         return list(zip(paths, losses, strict=True))
 
-    found = map_batches(model, dataset, batch_size, decode, description, shared)
+    found = map_batches(model, dataset, batch_size, decode, description, shared, half_precision)
     tag_names = {index: tag for tag, index in dataset.tag_map.items()}
     losses = [loss for _, loss in found if loss is not None]
     mean = None if viterbi_loss is None else sum(losses) / max(len(losses), 1)
@@ -206,8 +316,10 @@ class Tagger:
         half_precision = default_precision if half_precision is None else half_precision
         state = load_run(path)
         settings = state["settings"]
-        self.model = restore_model(state, path).to(device or default_device())
-        use_half_precision(self.model, half_precision)
+        device = torch.device(device or default_device())
+        check_half_precision(device, half_precision)
+        self.half_precision = half_precision
+        self.model = restore_model(state, path).to(device)
         self.maps = state["word_map"], state["char_map"], state["tag_map"]
         self.caseless = settings["caseless"]
         self.word_column, self.tag_column = settings["word_column"], settings["tag_column"]
@@ -215,7 +327,7 @@ class Tagger:
         self.tag_names = {index: tag for tag, index in state["tag_map"].items()}
         self.scheme = self.tag_scheme or state["scheme"]
         scheme = state["scheme"] if settings["constrain_tags"] else None
-        self.decoder = ViterbiDecoder(state["tag_map"], scheme)
+        self.decoder = ViterbiDecoder(state["tag_map"], scheme).to(device)
 
     def dataset(self, sentences, tags=None):
         """The sentences, encoded, and their tags if they are known: a WCDataset.
@@ -231,7 +343,10 @@ class Tagger:
         :param sentences: iterable of lists of words
         :return: list of lists of tags, of the same lengths
         """
-        return predict(self.model, self.dataset(list(sentences)), batch_size, self.decoder)[0]
+        dataset = self.dataset(list(sentences))
+        return predict(
+            self.model, dataset, batch_size, self.decoder, half_precision=self.half_precision
+        )[0]
 
     def stream(self, sentences):
         """Tag sentences that come one after the other, however many; few of them are held at once.
@@ -242,7 +357,7 @@ class Tagger:
         for some in windows(sentences, window):
             yield from self.tag(some)
 
-    # Second reading: how probable tags are ------------------------------------------------------
+    # How probable tags are ------------------------------------------------------
 
     def tag_with_confidence(self, sentences):
         """Tag sentences, and say how sure each tag is, by its marginal probability.
@@ -252,7 +367,7 @@ class Tagger:
         """
         return [
             [(self.tag_names[tag], probability) for tag, probability in pairs]
-            for pairs in self.ask(confident_paths, sentences)
+            for pairs in self.for_each(self.decoder.confident_paths, sentences)
         ]
 
     def nbest(self, sentences, count):
@@ -268,7 +383,7 @@ class Tagger:
             raise InputError(f"nbest: expected a number from 1 to 1,000, found {count:,}")
         return [
             [([self.tag_names[tag] for tag in path], probability) for path, probability in paths]
-            for paths in self.ask(best_paths, sentences, count)
+            for paths in self.for_each(self.decoder.best_paths, sentences, count)
         ]
 
     def entities(self, texts, places=word_places):
@@ -288,30 +403,41 @@ class Tagger:
         """
         return find_entities(self, list(texts), places)
 
-    def ask(self, function, sentences, *arguments):
-        """What a function of machinery/probabilities.py finds for each sentence: a list."""
-        dataset = self.dataset(list(sentences))
-        loss = ViterbiLoss(dataset.tag_map).to(next(self.model.parameters()).device)
+    def for_each(self, function, sentences, *arguments):
+        """What a function of CRF scores and lengths, such as decoder.decode, gives for each
+        sentence: a list.
+
+        :param arguments: more of them, after the lengths
+        """
 
         def answer(crf_scores, batch):
             """For each sentence of a batch."""
-            return function(self.decoder, loss, crf_scores, batch.word_lengths, *arguments)
+            return function(crf_scores, batch.word_lengths, *arguments)
 
-        return map_batches(self.model, dataset, batch_size, answer)
+        dataset, half = self.dataset(list(sentences)), self.half_precision
+        return map_batches(self.model, dataset, batch_size, answer, half_precision=half)
 
 
 # ------------------------------------------------------------------------------------------------
-# Second reading: scoring a file, restoring a model
+# Scoring a file, restoring a model
 # ------------------------------------------------------------------------------------------------
 
 
-def score_file(model, path, dataset, batch_size, decoder):
+def score_file(model, path, dataset, batch_size, decoder, half_precision=False):
     """Print how well a model tags a file.
 
     :param dataset: the WCDataset of the file; the others as in predict
     :return: dict of scores, as `scores` gives them; list of the predicted tags
     """
-    predicted, _ = predict(model, dataset, batch_size, decoder, description=path, shared=True)
+    predicted, _ = predict(
+        model,
+        dataset,
+        batch_size,
+        decoder,
+        description=path,
+        shared=True,
+        half_precision=half_precision,
+    )
     result = scores(dataset.tags, predicted)
     print_scores(path, result)
     return result, predicted
@@ -328,7 +454,9 @@ def evaluate(tagger, arguments):
         gold = convert_scheme(gold, tagger.tag_scheme)
     gold = same_scheme(gold, tagger.scheme, tagger.tag_names.values())
     dataset = tagger.dataset(words, gold)
-    _, predicted = score_file(tagger.model, path, dataset, batch_size, tagger.decoder)
+    _, predicted = score_file(
+        tagger.model, path, dataset, batch_size, tagger.decoder, tagger.half_precision
+    )
     compared = compare_all(gold, predicted)
     print_mistakes(compared)
     if arguments.errors is not None:

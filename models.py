@@ -66,7 +66,6 @@ class LM_LSTM_CRF(nn.Module):
             raise ValueError("co_training = True: expected use_characters = True, found False")
         self.use_characters, self.co_training = use_characters, co_training
         self.attention = None
-        self.half_precision = False  # True: call it under torch.autocast, as train.py does
         self.dropout = Dropout(dropout)
 
         # Characters. The two LSTMs share their embeddings, nothing else.
@@ -315,51 +314,19 @@ def word_penalty(tag_map):
     return penalty
 
 
-class ViterbiLoss(nn.Module):
-    """Negative log-likelihood of the gold paths (Lample et al. 2016, eq. 1, negated).
-
-        loss = log sum over valid paths exp(score of the path) - score of the gold path
+class LinearChain(nn.Module):
+    """The valid paths of a linear-chain CRF, and sums over all of them.
 
     A path is valid if <start> comes only before the first word and <end> only at the <end> token;
-    others do not count. Despite the loss's name, the Viterbi algorithm has no part in it.
-
-    A sentence with a tag that the model lacks has no gold path: its loss is 0, and it does not
-    count in the mean.
+    others do not count.
 
     :param tag_map: dict from tag to index; says where <start> and <end> are
-    :param reduction: "mean" over the sentences, their "sum", or "none": one loss for each
     """
 
-    def __init__(self, tag_map, reduction="mean"):
+    def __init__(self, tag_map):
         super().__init__()
-        self.reduction = reduction
         self.start, self.end = tag_map["<start>"], tag_map["<end>"]
         self.register_buffer("word_penalty", word_penalty(tag_map), persistent=False)
-
-    def forward(self, scores, targets, lengths):
-        """
-        :param scores: (N, L, m, m), as CRF gives them
-        :param targets: (N, L) indices of the gold tags in the unrolled scores, previous tag * m +
-            tag; below 0 for a tag that the model lacks
-        :param lengths: (N) words of each sentence, <end> included
-        :return: (), or with reduction "none" (N)
-        """
-        within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
-        gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
-        gold = gold.masked_fill(~within, 0).sum(1, dtype=torch.float64)  # (N)
-        losses = (LogPartition.apply(scores, lengths, self) - gold).to(scores.dtype)
-        known = self.known(targets, lengths)
-        losses = losses.masked_fill(~known, 0)
-        if self.reduction == "none":
-            return losses
-        return losses.sum() / (known.sum().clamp(min=1) if self.reduction == "mean" else 1)
-
-    @staticmethod
-    def known(targets, lengths):
-        """(N, L) and (N) -> (N) bool: whether the model has all tags of a sentence, so that it
-        counts."""
-        pads = torch.arange(targets.size(1), device=targets.device) >= lengths.unsqueeze(1)
-        return ((targets >= 0) | pads).all(1)
 
     def forward_algorithm(self, scores):
         """Log of the sum of exp(score) over all valid paths to each tag at each word.
@@ -416,13 +383,57 @@ class ViterbiLoss(nn.Module):
         return share.mul_(tags.unsqueeze(2))
 
 
+class ViterbiLoss(LinearChain):
+    """Negative log-likelihood of the gold paths (Lample et al. 2016, eq. 1, negated).
+
+        loss = log sum over valid paths exp(score of the path) - score of the gold path
+
+    Despite the loss's name, the Viterbi algorithm has no part in it.
+
+    A sentence with a tag that the model lacks has no gold path: its loss is 0, and it does not
+    count in the mean.
+
+    :param tag_map: dict from tag to index; says where <start> and <end> are
+    :param reduction: "mean" over the sentences, their "sum", or "none": one loss for each
+    """
+
+    def __init__(self, tag_map, reduction="mean"):
+        super().__init__(tag_map)
+        self.reduction = reduction
+
+    def forward(self, scores, targets, lengths):
+        """
+        :param scores: (N, L, m, m), as CRF gives them
+        :param targets: (N, L) indices of the gold tags in the unrolled scores, previous tag * m +
+            tag; below 0 for a tag that the model lacks
+        :param lengths: (N) words of each sentence, <end> included
+        :return: (), or with reduction "none" (N)
+        """
+        within = torch.arange(scores.size(1), device=scores.device) < lengths.unsqueeze(1)  # (N, L)
+        gold = scores.flatten(2).gather(2, targets.clamp(min=0).unsqueeze(2)).squeeze(2)  # (N, L)
+        gold = gold.masked_fill(~within, 0).sum(1, dtype=torch.float64)  # (N)
+        losses = (LogPartition.apply(scores, lengths, self) - gold).to(scores.dtype)
+        known = self.known(targets, lengths)
+        losses = losses.masked_fill(~known, 0)
+        if self.reduction == "none":
+            return losses
+        return losses.sum() / (known.sum().clamp(min=1) if self.reduction == "mean" else 1)
+
+    @staticmethod
+    def known(targets, lengths):
+        """(N, L) and (N) -> (N) bool: whether the model has all tags of a sentence, so that it
+        counts."""
+        pads = torch.arange(targets.size(1), device=targets.device) >= lengths.unsqueeze(1)
+        return ((targets >= 0) | pads).all(1)
+
+
 # ------------------------------------------------------------------------------------------------
-# Second reading: what the first can do without
+# What a first reading can do without
 # ------------------------------------------------------------------------------------------------
 
 
 class LogPartition(torch.autograd.Function):
-    """ViterbiLoss.log_partition of scores, whose gradient is ViterbiLoss.step_probabilities.
+    """LinearChain.log_partition of scores, whose gradient is LinearChain.step_probabilities.
 
     Autograd would find the same by going back through the recursion, in three times the time. The
     gold score's gradient is -1 at each number in it: where the model is right and sure, the two add

@@ -32,16 +32,15 @@ from inference import ViterbiDecoder, predict, restore_model, score_file
 from machinery import report, runs
 from machinery.average import WeightAverage
 from machinery.constants import MODEL, assign, checked, names
+from machinery.device import check_half_precision, default_device
 from machinery.files import files_written, reserved
 from machinery.processes import (
-    default_device,
     mean_of_processes,
     process_group,
     processes,
     replicated,
     set_rng_states,
     share_of_mean,
-    use_half_precision,
 )
 from machinery.recognition import print_reading, recognise_scheme, same_scheme
 from machinery.spans import convert_scheme, find_criterion, scores
@@ -147,7 +146,8 @@ def run(constants):
     """What main does, with constants that have been checked."""
     torch.manual_seed(constants.seed)
     device = default_device()
-    in_processes = f", in {processes()} processes" * (processes() > 1)
+    check_half_precision(device, constants.half_precision)
+    in_processes = f", in {processes()} processes" if processes() > 1 else ""
     print(f"Running on {device.type} with PyTorch {torch.__version__}{in_processes}")
 
     # The data, the model, and how far its training is.
@@ -169,7 +169,7 @@ def run(constants):
     loss_of_each = ViterbiLoss(parts["tag_map"], reduction="none").to(device)
     decoder = ViterbiDecoder(
         parts["tag_map"], parts["scheme"] if constants.constrain_tags else None
-    )
+    ).to(device)
     set_rng_states(constants.checkpoint, state.rng, constants.seed, state.epoch)
 
     loader = data_loader(
@@ -181,7 +181,7 @@ def run(constants):
         begin = time.perf_counter()
         losses = train_epoch(replica, loader, lm_loss, viterbi_loss, constants, state)
         with state.average.applied():
-            result = validate(val_set, decoder, loss_of_each, constants.eval_batch_size, state)
+            result = validate(val_set, decoder, loss_of_each, constants, state)
         entry = dict(seconds=time.perf_counter() - begin) | losses | result
         # Where nobody saw an entity, there is no entity F1: 0, as the CoNLL scorer has it.
         state.record(None if val_set is None else result.get(criterion, 0.0), entry)
@@ -216,7 +216,7 @@ def start_run(constants, settings, train_data, device):
         settings = settings | runs.unset_before(checkpoint["settings"], constants.from_recipe)
         parts = {name: checkpoint[name] for name in runs.FIXED_PARTS}
         model = restore_model(checkpoint, path, dropout=constants.dropout)
-    use_half_precision(model.to(device), constants.half_precision)
+    model.to(device)
     average, torch_optimizer = WeightAverage(model, constants.averaging), None
     if constants.epochs > 0:
         torch_optimizer = new_optimizer(model, constants)
@@ -379,13 +379,20 @@ def forget_rare_words(batch, rare_from, unk, rate):
     return batch._replace(words=batch.words.masked_fill(forgotten, unk))
 
 
-def validate(val_set, decoder, viterbi_loss, batch_size, state):
+def validate(val_set, decoder, viterbi_loss, constants, state):
     """What the history notes of the validation data; nothing without any."""
     if val_set is None:
         return {}
     title = f"Epoch {state.epoch + 1}, validation"
     predicted, loss = predict(
-        state.model, val_set, batch_size, decoder, viterbi_loss, title, shared=True
+        state.model,
+        val_set,
+        constants.eval_batch_size,
+        decoder,
+        viterbi_loss,
+        title,
+        shared=True,
+        half_precision=constants.half_precision,
     )
     result = scores(val_set.tags, predicted) | dict(val_loss=loss)
     return {name: result[name] for name in runs.HISTORY if name in result}
@@ -426,19 +433,19 @@ def score_best(state, best, files, constants, last_file, decoder):
         epoch, used = best["epoch"], constants.best_file
         model = restore_model(best, used, dropout=constants.dropout)
         model.to(next(state.model.parameters()).device)
-        use_half_precision(model, constants.half_precision)
     print(f"The model of epoch {epoch}:")
     result = None
     with state.average.applied():
         for path, dataset in files:
             if dataset is not None:
-                result, _ = score_file(model, path, dataset, constants.eval_batch_size, decoder)
+                size, half = constants.eval_batch_size, constants.half_precision
+                result, _ = score_file(model, path, dataset, size, decoder, half)
     report.print_command(used)
     return result
 
 
 # ------------------------------------------------------------------------------------------------
-# Second reading: data files
+# Data files
 # ------------------------------------------------------------------------------------------------
 
 

@@ -195,7 +195,7 @@ def create_input_tensors(words, tags, word_map, char_map, tag_map, caseless=True
 
 
 # ------------------------------------------------------------------------------------------------
-# Second reading: pre-trained word embeddings
+# Pre-trained word embeddings
 # ------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@
     report        what a run prints
     command       the command line of inference.py
     columns       files with a word in every line, read and written again
-    probabilities how sure a tag is, and the n best paths
+    device        where to compute, and in which precision
     evaluation    what goes wrong, and where
 
 Nothing here imports a script.

@@ -1,5 +1,6 @@
 """Entities: where they are in a text, and how probable they are."""
 
+import functools
 import itertools
 import json
 import math
@@ -14,7 +15,7 @@ UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # not every reader
 
 
 @torch.inference_mode()
-def probable_spans(decoder, loss, scores, lengths, tag_names):
+def probable_spans(decoder, scores, lengths, tag_names):
     """The spans of each sentence's best path, and the probability of each.
 
     That is the sum of the probabilities of all paths that have exactly this span: the path may
@@ -109,7 +110,12 @@ def find_entities(tagger, texts, places):
         for text, some in zip(texts, where, strict=True)
     ]
     if mark_spans(tagger.tag_names):
-        name, found = "type", tagger.ask(probable_spans, sentences, tagger.tag_names)
+        name, found = (
+            "type",
+            tagger.for_each(
+                functools.partial(probable_spans, tagger.decoder), sentences, tagger.tag_names
+            ),
+        )
     else:
         name, pairs = "tag", tagger.tag_with_confidence(sentences)
         found = [[(tag, i, i + 1, p) for i, (tag, p) in enumerate(some)] for some in pairs]

@@ -109,7 +109,7 @@ def confusion(compared):
         for kind in {gold, predicted} - {None}:
             errors[kind] += count * (gold != predicted)
     kinds = sorted(kind for kind, _ in errors.most_common(MOST))
-    cut = f", the {MOST} most confused of {len(errors)}" * (len(errors) > MOST)
+    cut = f", the {MOST} most confused of {len(errors)}" if len(errors) > MOST else ""
     rows, columns = kinds, kinds
     if any(None in pair for pair in confused):
         rows, columns = [*kinds, None], [*kinds, None]

@@ -14,7 +14,6 @@ import hashlib
 import itertools
 import os
 import pickle
-import re
 import time
 import warnings
 
@@ -25,7 +24,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from machinery.errors import InputError, visible
 
-CPUINFO = "/proc/cpuinfo"  # what a processor can do, on Linux
 _RUNS = itertools.count()  # a script may call train.main more than once
 
 
@@ -106,37 +104,6 @@ def _first_to_fail(store):
     except RuntimeError:  # the store went with torchrun, or the other does not end
         pass
     return False
-
-
-def default_device():
-    """CUDA when there is one, else the CPU; of several processes, each has a GPU of its own."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"]) if processes() > 1 else None)
-
-
-def use_half_precision(model, wanted):
-    """Let a model compute in bfloat16, on the device where it is, or not.
-
-    :raises InputError: the hardware has no instructions for it, and would only be slower
-    """
-    if wanted and not _has_bfloat16(next(model.parameters()).device):
-        raise InputError(
-            "half_precision = True: expected a GPU or a processor with bfloat16 instructions "
-            "(avx512_bf16 or amx_bf16), found none; set it to False"
-        )
-    model.half_precision = wanted
-
-
-def _has_bfloat16(device):
-    """Whether a device computes faster in bfloat16."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    try:
-        with open(CPUINFO, encoding="utf-8") as file:
-            return re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", file.read()) is not None
-    except OSError:  # not Linux
-        return False
 
 
 def processes():

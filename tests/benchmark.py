@@ -50,11 +50,10 @@ from inference import ViterbiDecoder, predict  # noqa: E402
 from machinery import runs  # noqa: E402
 from machinery.average import WeightAverage  # noqa: E402
 from machinery.constants import checked  # noqa: E402
+from machinery.device import default_device  # noqa: E402
 from machinery.processes import (  # noqa: E402
-    default_device,
     process_group,
     replicated,
-    use_half_precision,
 )
 from machinery.spans import scores  # noqa: E402
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, take  # noqa: E402
@@ -210,7 +209,7 @@ class Setup:
         total = 0
         for batch in batches:
             batch = batch.to(self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, model.half_precision):
+            with torch.autocast(self.device.type, torch.bfloat16, self.constants.half_precision):
                 crf_scores, _, _ = model(batch)
             self.decode(crf_scores, batch)
             total += len(batch.words)
@@ -293,7 +292,8 @@ def measure_threads(setup):
     batches = setup.batches(False, TAGGING_BATCH, shuffle=False)
 
     def project():
-        predict(setup.model, setup.dataset, TAGGING_BATCH, setup.decoder)
+        half = setup.constants.half_precision
+        predict(setup.model, setup.dataset, TAGGING_BATCH, setup.decoder, half_precision=half)
         return words
 
     def one_by_one():
@@ -387,7 +387,6 @@ def measure_precision(setup, batch_sizes, steps=20):
         batches = list(itertools.islice(setup.batches(False, batch_size, training), steps))
 
         def work(half, training=training, batches=batches):
-            use_half_precision(setup.model, half)
             setup.constants = types.SimpleNamespace(
                 **vars(setup.constants) | dict(half_precision=half)
             )

@@ -14,7 +14,7 @@ from conftest import TINY_CORPUS, differences
 
 import train
 from inference import Tagger
-from machinery import processes, runs
+from machinery import device, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import CONSTANTS, assign, checked, plain_value
 from machinery.errors import InputError
@@ -371,7 +371,7 @@ def test_another_value_on_resuming(
     role = CONSTANTS[name].role
     if name == "half_precision":
         request.getfixturevalue("computes_bfloat16")
-    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
     monkeypatch.setattr(tiny_train, "checkpoint", str(tiny_checkpoint))
     monkeypatch.setattr(tiny_train, "epochs", 1)
     monkeypatch.setattr(tiny_train, name, OTHER[name])

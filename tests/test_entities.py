@@ -37,7 +37,7 @@ def test_the_probability_of_a_span_is_that_of_all_paths_with_it(scheme, seed):
     scores = 2 * torch.randn(4, 6, len(names), len(names), dtype=torch.float64)
     scores[..., tag_map["O"]] -= 1
     decoder = ViterbiDecoder(tag_map, scheme)
-    found = probable_spans(decoder, None, scores, lengths, dict(enumerate(names)))
+    found = probable_spans(decoder, scores, lengths, dict(enumerate(names)))
     assert sum(map(len, found)) > 2 and found[3] == []
     constrained = decoder.constrain(scores)
     for of_sentence, length, some in zip(constrained, lengths.tolist(), found, strict=True):
@@ -65,7 +65,7 @@ def test_a_string_s_entities_are_where_they_say(tagger, text, monkeypatch):
     # Whatever the model finds: here, everything from the second word on.
     monkeypatch.setattr(
         "machinery.entities.probable_spans",
-        lambda decoder, loss, scores, lengths, names: [
+        lambda decoder, scores, lengths, names: [
             [("A", i, i + 1 + i % 2, 0.5) for i in range(0, n - 2, 2)] for n in lengths.tolist()
         ],
     )

@@ -14,7 +14,6 @@ from datasets import WCDataset, collate
 from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-from machinery.probabilities import best_paths, confident_paths, decode_nbest
 from models import CRF, LM_LSTM_CRF, SelfAttention, ViterbiLoss
 from utils import create_maps
 
@@ -343,7 +342,7 @@ def random_scores(words_tags, lengths, seed=0):
 def test_nbest_and_their_probabilities_by_enumeration():
     tag_map = tag_map_of(3)
     scores, lengths = random_scores(3, [4, 1, 3, 2])
-    paths, path_scores = decode_nbest(ViterbiDecoder(tag_map), scores, lengths, 11)
+    paths, path_scores = ViterbiDecoder(tag_map).decode_nbest(scores, lengths, 11)
     for n, length in enumerate(lengths.tolist()):
         expected = all_paths(scores[n], length, tag_map)
         ranking = sorted(expected, key=expected.get, reverse=True)[:11]
@@ -354,7 +353,7 @@ def test_nbest_and_their_probabilities_by_enumeration():
         )
         assert (path_scores[n, len(ranking) :] == float("-inf")).all()
     assert (
-        decode_nbest(ViterbiDecoder(tag_map), scores[:1, :1], torch.tensor([1]), 2)[0].numel() == 0
+        ViterbiDecoder(tag_map).decode_nbest(scores[:1, :1], torch.tensor([1]), 2)[0].numel() == 0
     )
 
 
@@ -369,7 +368,7 @@ def test_nbest_of_long_sentences(tagger):
 
 def test_nbest_gives_the_worked_ranking(worked_viterbi):
     scores, tag_map, ranking = worked_viterbi
-    paths, found = decode_nbest(ViterbiDecoder(tag_map), scores, torch.tensor([4]), len(ranking))
+    paths, found = ViterbiDecoder(tag_map).decode_nbest(scores, torch.tensor([4]), len(ranking))
     assert [tuple(path) for path in paths[0].tolist()] == list(ranking)
     assert found[0].tolist() == pytest.approx(list(ranking.values()), abs=5e-5)
 
@@ -437,23 +436,20 @@ def test_probabilities_are_never_above_one():
     scores, lengths = torch.full((1, 3, 4, 4), -80.0), torch.tensor([3])
     scores[:, :, :, 1] = 40.0
     scores[:, 2, :, 3] = 40.0
-    loss = ViterbiLoss(tag_map)
 
-    class Rounded:
+    class Rounded(ViterbiDecoder):
         """Of every probability, what rounding might make of it."""
 
-        forward_algorithm = loss.forward_algorithm
-
         def step_probabilities(self, *arguments):
-            return loss.step_probabilities(*arguments) * (1 + 1e-6)
+            return super().step_probabilities(*arguments) * (1 + 1e-6)
 
         def log_partition(self, *arguments):
-            return loss.log_partition(*arguments) - 1e-4
+            return super().log_partition(*arguments) - 1e-4
 
-    decoder = ViterbiDecoder(tag_map)
-    ((pairs,), (paths,)) = (
-        confident_paths(decoder, Rounded(), scores, lengths),
-        best_paths(decoder, Rounded(), scores, lengths, 1),
+    decoder = Rounded(tag_map)
+    (pairs,), (paths,) = (
+        decoder.confident_paths(scores, lengths),
+        decoder.best_paths(scores, lengths, 1),
     )
     assert pairs == [(1, 1.0), (1, 1.0)] and paths == [([1, 1], 1.0)]
 

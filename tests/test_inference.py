@@ -11,7 +11,7 @@ from conftest import TINY_CORPUS, tiny_constants
 import inference
 import train
 from inference import Tagger, ViterbiDecoder, predict
-from machinery import processes, spans
+from machinery import device, spans
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
 from machinery.text import split_at_blanks, split_words
@@ -385,7 +385,7 @@ def test_constants_count_when_a_tagger_is_made(monkeypatch, tiny_checkpoint):
     """Not when inference.py is imported: a notebook sets them afterwards."""
     monkeypatch.setattr(inference, "checkpoint", str(tiny_checkpoint))
     assert len(inference.Tagger().tag([["Paris"]])[0]) == 1
-    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: False)
     monkeypatch.setattr(inference, "half_precision", True)
     with pytest.raises(InputError, match="half_precision"):
         inference.Tagger(device="cpu")

@@ -5,7 +5,6 @@ import torch
 from oracle import tag_map_of
 
 from inference import ViterbiDecoder
-from machinery.probabilities import best_paths, confident_paths
 from models import ViterbiLoss
 
 
@@ -24,17 +23,16 @@ def long_sentence(words, scale):
 
 def found(scores, targets, lengths, tag_map):
     """The loss, its gradient, the best path with its probabilities, three paths and theirs."""
-    loss, decoder = ViterbiLoss(tag_map).to(scores.dtype), ViterbiDecoder(tag_map)
-    decoder.word_penalty = decoder.word_penalty.to(scores.dtype)
+    loss, decoder = (part(tag_map).to(scores.dtype) for part in (ViterbiLoss, ViterbiDecoder))
     scores.requires_grad_()
     value = loss(scores, targets, lengths)
     value.backward()
     ((path, *_),) = [
         list(zip(*pairs, strict=True))
-        for pairs in confident_paths(decoder, loss, scores.detach(), lengths)
+        for pairs in decoder.confident_paths(scores.detach(), lengths)
     ]
-    marginals = [p for _, p in confident_paths(decoder, loss, scores.detach(), lengths)[0]]
-    (nbest,) = best_paths(decoder, loss, scores.detach(), lengths, 3)
+    marginals = [p for _, p in decoder.confident_paths(scores.detach(), lengths)[0]]
+    (nbest,) = decoder.best_paths(scores.detach(), lengths, 3)
     return value.item(), scores.grad.double(), path, torch.tensor(marginals), nbest
 
 

@@ -5,9 +5,8 @@ import torch
 from conftest import differences
 
 import inference
-import models
 from inference import Tagger
-from machinery import processes, runs
+from machinery import device, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import checked
 from models import LanguageModelLoss, ViterbiLoss
@@ -17,7 +16,7 @@ from utils import read_words_tags
 @pytest.fixture
 def has_bfloat16(monkeypatch, computes_bfloat16):
     """Hardware without it computes the same, only slower."""
-    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: True)
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
 
 
 def test_scores_and_gradients_are_nearly_the_same(tiny_train, monkeypatch, computes_bfloat16):
@@ -104,7 +103,7 @@ def test_resuming_is_exact(tiny_train, monkeypatch, has_bfloat16, on_cpu, tmp_pa
 
 
 def test_hardware_without_it_is_told(tiny_train, monkeypatch, as_command, tiny_checkpoint):
-    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: False)
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: False)
     assert not inference.half_precision
     Tagger(tiny_checkpoint)
     monkeypatch.setattr(tiny_train, "half_precision", True)
@@ -121,11 +120,7 @@ def test_hardware_without_it_is_told(tiny_train, monkeypatch, as_command, tiny_c
 )
 def test_what_the_processor_has(monkeypatch, tmp_path, flags, expected):
     (tmp_path / "cpuinfo").write_text(f"model name: x\n{flags}\n")
-    monkeypatch.setattr(processes, "CPUINFO", str(tmp_path / "cpuinfo"))
-    assert processes._has_bfloat16(torch.device("cpu")) == expected
-    monkeypatch.setattr(processes, "CPUINFO", str(tmp_path / "nowhere"))
-    assert not processes._has_bfloat16(torch.device("cpu"))
-
-
-def test_a_model_alone_is_in_full_precision():
-    assert not models.LM_LSTM_CRF(5, 9, 9, 9).half_precision
+    monkeypatch.setattr(device, "CPUINFO", str(tmp_path / "cpuinfo"))
+    assert device._has_bfloat16(torch.device("cpu")) == expected
+    monkeypatch.setattr(device, "CPUINFO", str(tmp_path / "nowhere"))
+    assert not device._has_bfloat16(torch.device("cpu"))

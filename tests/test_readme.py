@@ -106,7 +106,7 @@ def test_names_in_the_code_exist():
     owners += [models.LM_LSTM_CRF(5, 9, 9, 9), torch, torch.nn.utils.rnn, torch.Tensor]
     of_methods = {"word_penalty", "word_map", "char_map", "tag_map"}  # local names, attributes
     folders = {"ncbi_disease", "ud_english_ewt"}
-    flags = set(re.findall(r"\w+_bf16", inspect.getsource(machinery.processes)))  # of processors
+    flags = set(re.findall(r"\w+_bf16", inspect.getsource(machinery.device)))  # of processors
     for name in named - of_methods - folders - flags:
         assert any(hasattr(owner, name) for owner in owners), name
 

@@ -10,9 +10,7 @@ import inference
 from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-from machinery.probabilities import best_paths
 from machinery.spans import convert_scheme, detect_scheme, may_follow, scores, spans
-from models import ViterbiLoss
 from utils import read_words_tags
 
 # Two places side by side, an entity at the start and at the end, a sentence without any.
@@ -63,9 +61,7 @@ def test_where_the_scheme_leaves_no_path_there_are_tags_all_the_same():
     scores, lengths = torch.randn(2, 4, 3, 3), torch.tensor([4, 2])
     decoder = ViterbiDecoder(tag_map, "IOB2")
     assert decoder.decode(scores, lengths) == [[1, 1, 1], [1]]
-    ((paths, probability),) = best_paths(decoder, ViterbiLoss(tag_map), scores[:1], lengths[:1], 1)[
-        0
-    ]
+    ((paths, probability),) = decoder.best_paths(scores[:1], lengths[:1], 1)[0]
     assert paths == [1, 1, 1] and probability == pytest.approx(1)
 
 
