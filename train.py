@@ -43,7 +43,7 @@ from machinery.processes import (
     share_of_mean,
 )
 from machinery.recognition import print_reading, recognise_scheme, same_scheme
-from machinery.spans import convert_scheme, find_criterion, scores
+from machinery.spans import convert_scheme, count_tags, find_criterion, scores
 from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, for_tagging
 from utils import create_maps, frequent_vocab_size, load_embeddings, read_words_tags
 
@@ -154,8 +154,7 @@ def run(constants):
     train_data, val_data, test_data = read_data(constants)
     criterion = constants.criterion
     if val_data is not None and constants.epochs > 0:
-        tags = set().union(*train_data[1], *val_data[1])
-        criterion = find_criterion(criterion, tags)
+        criterion = find_criterion(criterion, count_tags(train_data[1], val_data[1]))
     settings = runs.kept_settings(constants, criterion, train_data, val_data)
     state = start_run(constants, settings, train_data, device)
     parts = state.parts

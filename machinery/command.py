@@ -125,7 +125,7 @@ def new_columns(tagger, sentences, arguments, digits):
 
 def print_tables(tagger, sentences, arguments):
     """Tag sentences and print each as a table, a blank line after it."""
-    tags_are_spans = mark_spans(tagger.tag_names)
+    tags_are_spans = mark_spans(tagger)
     found = new_columns(tagger, sentences, arguments, digits=3)
     for words, columns in zip(sentences, found, strict=True):
         if tags_are_spans and arguments.nbest is None:

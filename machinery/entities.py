@@ -1,5 +1,6 @@
 """Entities: where they are in a text, and how probable they are."""
 
+import collections
 import functools
 import itertools
 import json
@@ -9,7 +10,7 @@ import re
 import torch
 
 from machinery.errors import END, START
-from machinery.spans import are_spans, spans
+from machinery.spans import OF_SPAN, are_spans, spans
 
 UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # not every reader takes them as data
 
@@ -97,9 +98,11 @@ def both_sums(steps, start, end):
     return forward, backward
 
 
-def mark_spans(tag_names):
-    """Whether a model's tags mark spans; tag_names is {index: tag}."""
-    return are_spans(set(tag_names.values()) - {START, END})
+def mark_spans(tagger):
+    """Whether a model's tags mark spans; it does not tell how rare odd ones are."""
+    names = set(tagger.tag_names.values()) - {START, END}
+    has_scheme = tagger.scheme is not None and any(map(OF_SPAN.fullmatch, names))
+    return has_scheme or are_spans(collections.Counter(names))
 
 
 def find_entities(tagger, texts, places):
@@ -109,13 +112,9 @@ def find_entities(tagger, texts, places):
         text if some is None else [text[start:end] for start, end in some]
         for text, some in zip(texts, where, strict=True)
     ]
-    if mark_spans(tagger.tag_names):
-        name, found = (
-            "type",
-            tagger.for_each(
-                functools.partial(probable_spans, tagger.decoder), sentences, tagger.tag_names
-            ),
-        )
+    if mark_spans(tagger):
+        function = functools.partial(probable_spans, tagger.decoder)
+        name, found = "type", tagger.for_each(function, sentences, tagger.tag_names)
     else:
         name, pairs = "tag", tagger.tag_with_confidence(sentences)
         found = [[(tag, i, i + 1, p) for i, (tag, p) in enumerate(some)] for some in pairs]

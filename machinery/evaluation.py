@@ -5,7 +5,7 @@ import collections
 from machinery.errors import visible
 from machinery.pages import mistakes_page
 from machinery.report import aligned
-from machinery.spans import are_spans, spans
+from machinery.spans import are_spans, count_tags, spans
 
 MOST = 12  # kinds in a table, so that it fits a screen
 
@@ -68,7 +68,7 @@ def mistake(gold, predicted):
 
 def compare_all(gold, predicted):
     """`compare` for every sentence of a file."""
-    tags_are_spans = are_spans({tag for part in (gold, predicted) for tags in part for tag in tags})
+    tags_are_spans = are_spans(count_tags(gold, predicted))
     return [compare(*tags, tags_are_spans) for tags in zip(gold, predicted, strict=True)]
 
 

@@ -4,9 +4,20 @@ import itertools
 import re
 
 from machinery.errors import visible
-from machinery.spans import READ_AS, are_spans, convert_scheme, detect_scheme, may_follow, spans
+from machinery.spans import (
+    OF_SPAN,
+    READ_AS,
+    are_spans,
+    count_tags,
+    detect_scheme,
+    may_follow,
+    odd_tags,
+    rewritten,
+    spans,
+)
 
 MOST_BROKEN = 0.02  # share of spans that may break a scheme which the tags are said to follow
+MOST_NAMED = 5  # odd tags of a file
 
 
 def recognise_scheme(tags):
@@ -30,10 +41,9 @@ def recognise_scheme(tags):
 
 def _near_spans(tags):
     """In words, a tag that looks like one of a span, but is not read as such."""
-    every = sorted({tag for sentence in tags for tag in sentence})
+    others = odd_tags(count_tags(tags))
     letter = "[BIESMLU]"
     near = re.compile(rf"{letter}[-_./:|]\w.*|.*\w[-_./:|]{letter}", re.IGNORECASE)
-    others = [tag for tag in every if not are_spans({tag, "B"})]
     for tag in others:
         if near.fullmatch(tag):
             return f" (expected tags such as B-PER, found {visible(tag)!r})"
@@ -76,15 +86,43 @@ def same_scheme(gold, scheme, names):
     :param names: the model's tags
     :return: the same shape
     """
-    found, _ = recognise_scheme(gold) if scheme in ("IOB2", "BIOES") else (None, None)
-    letters = {tag[0] for sentence in gold for tag in sentence} & {*"IES", *READ_AS}
-    if found is None or (found == scheme and letters <= {name[0] for name in names}):
+    found, _ = recognise_scheme(gold) if scheme is not None else (None, None)
+    known = {name[0] for name in names if OF_SPAN.fullmatch(name)}
+    letters = {tag[0] for tag in count_tags(gold) if OF_SPAN.fullmatch(tag)}
+    if found is None or (found == scheme and letters & {*"IES", *READ_AS} <= known):
         return gold
-    spelled = {READ_AS[name[0]]: name[0] for name in names if name[0] in READ_AS}
+    spelled = {READ_AS[letter]: letter for letter in known & READ_AS.keys()}
     return [
-        [spelled.get(tag[0], tag[0]) + tag[1:] for tag in sentence]
-        for sentence in convert_scheme(gold, scheme)
+        [
+            spelled.get(tag[0], tag[0]) + tag[1:] if OF_SPAN.fullmatch(tag) else tag
+            for tag in rewritten(sentence, scheme)
+        ]
+        for sentence in gold
     ]
+
+
+def name_odd_tags(path, tags, lines):
+    """Say which tags are odd among tags of spans: slips, as a rule, or a row that is no word.
+
+    :param tags: list of sentences, each a list of tags
+    :param lines: {tag: the first line that has it}
+    """
+    counts = count_tags(tags)
+    odd = sorted(odd_tags(counts), key=lines.get) if are_spans(counts) else []
+    usual = next((tag for tag, _ in counts.most_common() if OF_SPAN.fullmatch(tag)), None)
+    for tag in odd[:MOST_NAMED]:
+        entity_type = tag.partition("-")[2]
+        reading = "O, or right after an entity as one without a type"
+        if tag == "B-":
+            reading = "B without a type"
+        elif entity_type:
+            reading = f"an entity of type {visible(entity_type)!r}"
+        print(
+            f"{path}, line {lines[tag]}: tag {visible(tag)!r} is not of the form of the others, "
+            f"such as {usual}; it counts as {reading}"
+        )
+    if len(odd) > MOST_NAMED:
+        print(f"{path}: {len(odd) - MOST_NAMED:,} more such tags")
 
 
 def first_sentence(words, tags, width=80):

@@ -14,7 +14,7 @@ from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, is_pla
 from machinery.errors import END, PAD, START, UNK, InputError, visible
 from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
-from machinery.spans import are_spans
+from machinery.spans import OF_SPAN
 
 FORMAT = 6
 READABLE = (5, 6)  # 5: best_file held everything, as last_file does
@@ -259,7 +259,7 @@ def _check(state):
     epochs = [entry["epoch"] for entry in state["history"] if is_entry(entry)]
     if epochs != list(range(1, len(state["history"]) + 1)) or len(epochs) != state["epoch"]:
         raise ValueError("whose history is not that of its epochs")
-    schemes = ("IOB1", "IOB2", "BIOES") if are_spans(set(state["tag_map"]) - {START, END}) else ()
+    schemes = ("IOB1", "IOB2", "BIOES") if any(map(OF_SPAN.fullmatch, state["tag_map"])) else ()
     if state["scheme"] not in (None, *schemes):
         raise ValueError(f"whose tags are not written in scheme {state['scheme']!r}")
     if not all(tensor.isfinite().all() for tensor in state["model"].values()):

@@ -1,11 +1,16 @@
 """Spans, tag schemes and scores."""
 
 import collections
+import functools
 import re
 
 from machinery.errors import InputError
 
 READ_AS = {"M": "I", "L": "E", "U": "S"}  # other letters of BMES and BILOU for the same
+OF_SPAN = re.compile(r"[BIESMLU](-.+)?")
+# How many words may have odd tags (a 0 for O, a header row) among tags of spans: a share of the
+# words with a span's tag; in a small file, as many as have one with a type, but no more than these.
+ODD_SHARE, ODD_WORDS = 0.01, 5
 
 
 def spans(tags):
@@ -13,6 +18,8 @@ def spans(tags):
 
     B and S begin an entity; I and E continue one of the same type, and begin one where there is
     none to continue, so that ill-formed sequences (O I-PER) have entities too. E and S end it.
+    An odd tag, such as 0, has a type, too, if only the empty one: it is like O after O; where the
+    type changes, it begins an entity.
 
     >>> spans(["B-PER", "O", "I-LOC", "I-LOC", "B-LOC"])
     [('PER', 0, 1), ('LOC', 2, 4), ('LOC', 4, 5)]
@@ -20,24 +27,47 @@ def spans(tags):
     :param tags: list of tags in IOB1, IOB2 or BIOES
     :return: list of (type, index of the first word, index after the last)
     """
-    found, open_type = [], None  # open_type: of the entity that the next word may continue
+    found, type_before = [], ""
+    open_type = None  # of the entity that the next word may continue
     for position, tag in enumerate(tags):
         prefix, _, entity_type = tag.partition("-")
         prefix = READ_AS.get(prefix, prefix)
-        if prefix == "O":
+        is_odd = prefix not in ("B", "I", "E", "S")
+        if prefix in ("O", "."):  # the scorer knows a full stop, too
             open_type = None
-            continue
-        if prefix in "IE" and entity_type == open_type:
+        elif entity_type == open_type and (is_odd or prefix in ("I", "E")):
             found[-1][2] = position + 1
-        else:
+        elif not is_odd or entity_type != type_before:
             found.append([entity_type, position, position + 1])
-        open_type = None if prefix in "ES" else entity_type
+            open_type = entity_type
+        if prefix in ("E", "S"):
+            open_type = None
+        type_before = entity_type
     return [tuple(span) for span in found]
 
 
+def odd_tags(tags):
+    """Those of a set of tags that are not of the form O, B-PER or B, in alphabetical order."""
+    return sorted(tag for tag in tags if tag != "O" and not OF_SPAN.fullmatch(tag))
+
+
+def count_tags(*parts):
+    """Counter of the words with each tag; a part is a list of sentences, each a list of tags."""
+    return collections.Counter(tag for tags in parts for sentence in tags for tag in sentence)
+
+
 def are_spans(tags):
-    """Whether a set of tags marks spans (O, B-PER, I-PER ...) rather than, say, parts of speech."""
-    return set(tags) != {"O"} and all(re.fullmatch(r"O|[BIESMLU](-.+)?", tag) for tag in tags)
+    """Whether tags mark spans (O, B-PER, I-PER ...) rather than, say, parts of speech.
+
+    :param tags: a Counter, as count_tags gives it, where a few odd ones change nothing; or a set
+    """
+    odd = odd_tags(tags)
+    if not odd or not isinstance(tags, collections.Counter):
+        return not odd and set(tags) != {"O"}
+    odd_words = sum(tags[tag] for tag in odd)
+    words = tags.total() - odd_words - tags["O"]
+    typed = sum(count for tag, count in tags.items() if OF_SPAN.fullmatch(tag) and "-" in tag)
+    return odd_words <= max(ODD_SHARE * words, min(ODD_WORDS, typed))
 
 
 def detect_scheme(tags):
@@ -51,7 +81,7 @@ def detect_scheme(tags):
     :param tags: list of sentences, each a list of tags
     :return: "IOB1", "IOB2" or "BIOES"; None where the tags do not mark spans
     """
-    if not are_spans({tag for sentence in tags for tag in sentence}):
+    if not are_spans(count_tags(tags)):
         return None
     steps = collections.Counter()
     for sentence in tags:
@@ -70,6 +100,8 @@ def convert_scheme(tags, scheme):
 
     Ill-formed sequences come out well-formed, with the spans that the CoNLL scorer sees in them.
 
+    A few odd tags stay as they are; next to them is O.
+
     :param tags: list of sentences, each a list of tags in IOB1, IOB2 or BIOES
     :param scheme: "IOB2" or "BIOES"
     :return: the same shape
@@ -77,21 +109,33 @@ def convert_scheme(tags, scheme):
     """
     if scheme not in ("IOB2", "BIOES"):
         raise InputError(f"tag_scheme: expected None, 'IOB2' or 'BIOES', found {scheme!r}")
-    if not are_spans(every := {tag for sentence in tags for tag in sentence} | {"O", "B"}):
-        found = min(tag for tag in every if not are_spans({tag, "B"}))
+    if not are_spans(every := count_tags(tags)) and set(every) - {"O"}:
+        found = odd_tags(every)[0]
         raise InputError(f"tag_scheme = {scheme!r}: expected tags such as B-PER, found {found!r}")
-    converted = []
-    for sentence in tags:
-        new = ["O"] * len(sentence)
-        for entity_type, begin, end in spans(sentence):
-            # A scheme without types has bare letters for tags.
-            suffix = f"-{entity_type}" if entity_type else ""
-            new[begin:end] = [f"I{suffix}"] * (end - begin)
+    return [rewritten(sentence, scheme) for sentence in tags]
+
+
+def rewritten(tags, scheme):
+    """The tags of one sentence in a scheme, "IOB1" too; odd ones stay as they are."""
+    odd = {tag: tag for tag in odd_tags(set(tags))}
+    new = [odd.get(tag, "O") for tag in tags]
+    before = None  # the type of a span, and where it ends
+    for entity_type, begin, end in spans(["O" if tag in odd else tag for tag in tags]):
+        # A scheme without types has bare letters for tags.
+        suffix = f"-{entity_type}" if entity_type else ""
+        new[begin:end] = [f"I{suffix}"] * (end - begin)
+        if scheme != "IOB1" or before == (entity_type, begin):
             new[begin] = f"B{suffix}"
-            if scheme == "BIOES":
-                new[end - 1] = f"{'S' if end - begin == 1 else 'E'}{suffix}"
-        converted.append(new)
-    return converted
+        if scheme == "BIOES":
+            new[end - 1] = f"{'S' if end - begin == 1 else 'E'}{suffix}"
+        before = (entity_type, end)
+    return new
+
+
+@functools.lru_cache(1024)
+def _in_scheme(tag):
+    """A tag with the letter that the schemes have for it; an odd one may stand where O may."""
+    return READ_AS.get(tag[0], tag[0]) + tag[1:] if OF_SPAN.fullmatch(tag) else "O"
 
 
 def may_follow(previous, tag, scheme):
@@ -100,7 +144,7 @@ def may_follow(previous, tag, scheme):
     >>> may_follow("O", "I-PER", "IOB2")
     False
     """
-    previous, tag = (READ_AS.get(t[0], t[0]) + t[1:] for t in (previous, tag))
+    previous, tag = _in_scheme(previous), _in_scheme(tag)
     same_type = previous[1:] == tag[1:] and previous != "O"
     if scheme != "BIOES" and tag[0] in "ES":
         return False
@@ -155,7 +199,7 @@ def scores(gold, predicted):
     :return: a dict with
         "accuracy": share of words with the right tag
         "macro_f1": mean over the tags that occur in gold or prediction of each tag's F1
-        and, where all tags mark spans, the CoNLL scorer's exact-span scores
+        and, where the tags mark spans, the CoNLL scorer's exact-span scores
         "entity_f1", "precision", "recall": micro-averaged over all entities
         "types": for every entity type its precision, recall, f1 and the counts behind them
     :raises ValueError: the shapes differ
@@ -168,7 +212,7 @@ def scores(gold, predicted):
         "accuracy": _total(by_tag)["recall"],  # every word has one gold tag
         "macro_f1": sum(of_tag["f1"] for of_tag in by_tag.values()) / max(len(by_tag), 1),
     }
-    if are_spans(by_tag):
+    if are_spans(count_tags(gold, predicted)):
         types = _scores_by_kind(map(spans, gold), map(spans, predicted))
         overall = _total(types)
         result["entity_f1"] = overall["f1"]
@@ -178,13 +222,14 @@ def scores(gold, predicted):
 
 
 def find_criterion(name, tags):
-    """The score that `name` means for a set of tags: "f1" is the entities' where there are any.
+    """The score that `name` means for tags: "f1" is the entities' where there are any.
 
+    :param tags: Counter, as count_tags gives it
     :raises InputError: these tags have no such score
     """
     if name == "f1":
         return "entity_f1" if are_spans(tags) else "macro_f1"
     if name == "entity_f1" and not are_spans(tags):
-        found = min(tag for tag in tags | {"O"} if not are_spans({tag, "B"}) or len(tags) == 1)
+        found = (odd_tags(tags) or ["O"])[0]
         raise InputError(f"criterion = 'entity_f1': expected tags such as B-PER, found {found!r}")
     return name

@@ -1,10 +1,23 @@
 """What files and tags are taken for, and what they are refused as."""
 
+import collections
+import types
+
 import pytest
 
+from machinery.entities import mark_spans
 from machinery.errors import InputError
+from machinery.evaluation import compare_all
 from machinery.recognition import print_reading, recognise_scheme, same_scheme
-from machinery.spans import spans
+from machinery.spans import (
+    are_spans,
+    convert_scheme,
+    count_tags,
+    find_criterion,
+    may_follow,
+    scores,
+    spans,
+)
 from machinery.vectors import vector_lines
 from utils import read_words_tags
 
@@ -137,3 +150,72 @@ def test_what_was_read_is_printed(capsys):
     assert second.startswith("    begins: a/B-A") and "\x1b" not in second
     print_reading("corpus", [300 * ["word"]], [300 * ["O"]])
     assert all(len(line) < 100 for line in capsys.readouterr().out.splitlines())
+
+
+ODD = ["0", "o", "tag", "NER", "-", "_", "\xa0", "B-", "I PER", ".", "b-PER", "O-PER", "-LRB-"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_tags_are_named_and_change_nothing_else(tmp_path, capsys, odd):
+    rows = "".join(f"w\t{tag}\n" for sentence in IOB2 for tag in [*sentence, ""])
+    path = column_file(tmp_path, rows.replace("w\t\n", "\n") + f"\nw\tO\nw\t{odd}\n")
+    words, tags = read_words_tags(path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [f"line 75: tag {odd!r} is not" in line and "as B-PER" in line for line in lines] == [1]
+    assert tags == [*IOB2, ["O", odd]]
+    assert recognise_scheme(tags)[0] == "IOB2"
+    assert find_criterion("f1", count_tags(tags)) == "entity_f1"
+    assert find_criterion("entity_f1", count_tags(tags)) == "entity_f1"
+    assert convert_scheme(tags, "BIOES") == [*BIOES, ["O", odd]]
+    assert convert_scheme([*BMES, ["O", odd]], "IOB2") == tags
+    assert same_scheme(tags, "BIOES", {tag for s in BMES for tag in s}) == [*BMES, ["O", odd]]
+    result, found = scores(tags, [*IOB2, ["O", "O"]]), 18 + len(spans(["O", odd]))
+    assert result["recall"] == 18 / found and result["precision"] == 1
+    assert result["accuracy"] == 55 / 56
+    assert sum(map(len, compare_all(tags, [*IOB2, ["O", "O"]]))) == found
+    # A model whose training data have it may write it wherever it may write O.
+    for before in ("O", "B-PER", "I-PER", odd):
+        assert may_follow(before, odd, "IOB2") and may_follow(odd, "B-PER", "IOB2")
+    tagger = types.SimpleNamespace(scheme="IOB2", tag_names=dict(enumerate(count_tags(tags))))
+    assert mark_spans(tagger)
+
+
+def test_odd_tags_of_a_file_of_three_words(tmp_path, capsys):
+    path = column_file(tmp_path, "word\ttag\nParis\tB-LOC\nis\tO\n")
+    _, tags = read_words_tags(path)
+    assert "corpus.txt, line 1: tag 'tag' is not of the form" in capsys.readouterr().out
+    assert scores(tags, [["O", "B-LOC", "O"]])["entity_f1"] == 1
+    rows = "".join(f"w x {tag}\n" for tag in [*700 * ["B"], "a", "b", "c", "f", "e", "d"])
+    read_words_tags(column_file(tmp_path, f"-DOCSTART- x O\n# sent_id = 1\n{rows}\n\n{rows}"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "line 703: tag 'a'" in lines[0] and "line 707: tag 'e'" in lines[4]
+    assert len(lines) == 6 and lines[5].endswith(": 1 more such tags")
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"NN": 900, "VB": 90, "O": 9, "B": 9, "I": 9},
+        {"NN": 900, "O": 9, "B": 9, "I-something": 90},
+        {"I": 50, "M": 50, "N": 50, "O": 1},  # parts of speech of one letter
+        {"NN": 2, "DT": 1, "I-something": 1, "B": 1},
+        {"B-PER": 90, "I-PER": 9, "LOC": 9},
+        {"B": 3, "O": 9, "0": 1},
+        {"0": 1, "O": 900},
+    ],
+)
+def test_odd_tags_that_are_not_rare(counts):
+    assert not are_spans(collections.Counter(counts))
+    tags = [[tag] for tag, count in counts.items() for _ in range(count)]
+    assert recognise_scheme(tags)[0] is None and "entity_f1" not in scores(tags, tags)
+
+
+IOB1 = 9 * [["I-PER", "I-PER", "B-PER", "O", "I-LOC", "I-PER"], ["O", "I-PER", "O"]]
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "BIOES"])
+def test_gold_for_a_model_of_iob1(scheme):
+    assert recognise_scheme(IOB1)[0] == "IOB1"
+    gold = convert_scheme(IOB1, scheme)
+    assert gold != IOB1 and same_scheme(gold, "IOB1", count_tags(IOB1)) == IOB1
+    assert same_scheme(IOB1, scheme, count_tags(gold)) == gold

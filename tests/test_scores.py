@@ -36,6 +36,26 @@ def test_spans_and_entity_scores_are_seqevals(prefixes):
         assert of_kind["f1"] == pytest.approx(f1_score(*only))
 
 
+def conlleval_starts(tags):
+    """The types of the entities that the CoNLL scorer counts, as its rules for a beginning are."""
+    starts, before, type_before = [], "O", ""
+    for tag in tags:
+        chunk, _, kind = tag.partition("-")
+        begins = chunk == "B" and before in "BIO" or chunk == "I" and before == "O"
+        if begins or (chunk not in ("O", ".") and kind != type_before):
+            starts.append(kind)
+        before, type_before = chunk, kind
+    return starts
+
+
+def test_odd_tags_count_as_in_the_conll_scorer():
+    generator = random.Random(0)
+    tags = ["O", "O", "B-PER", "I-PER", "B-LOC", "I-LOC", "0", "NER", "_", "-", ".", "X-ORG"]
+    for _ in range(3000):
+        sentence = [generator.choice(tags) for _ in range(generator.randint(1, 8))]
+        assert [kind for kind, *_ in spans(sentence)] == conlleval_starts(sentence), sentence
+
+
 @pytest.mark.parametrize(
     "tags, expected",
     [
@@ -44,6 +64,9 @@ def test_spans_and_entity_scores_are_seqevals(prefixes):
         (["B-PER", "B-PER"], [("PER", 0, 1), ("PER", 1, 2)]),
         (["S-PER", "I-PER"], [("PER", 0, 1), ("PER", 1, 2)]),
         (["B-PER", "E-PER", "E-PER"], [("PER", 0, 2), ("PER", 2, 3)]),
+        (["0", "O", "0", "B-PER"], [("PER", 3, 4)]),
+        (["B-PER", "0", "I-PER", "O"], [("PER", 0, 1), ("", 1, 2), ("PER", 2, 3)]),
+        (["B-PER", "0", "_", "O", "NER"], [("PER", 0, 1), ("", 1, 3)]),
         ([], []),
     ],
 )
