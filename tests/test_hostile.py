@@ -121,6 +121,8 @@ def test_tags_unseen_in_training(tiny_train, monkeypatch, tmp_path, capsys, as_c
     assert "\\x1bX (1), B-CITY (2)" in output and "\x1b" not in output
     assert result["accuracy"] <= 1 / 4  # only the O can be right
     # Tags that mark no spans have no entity F1, which therefore cannot choose the best epoch.
+    # A few odd tags change nothing; these are too many for that.
+    path.write_text("Paris B-CITY\nin O\nParis B-CITY\n\n" + "in \x1bX\n" * 30)
     monkeypatch.setattr(tiny_train, "criterion", "entity_f1")
     status, errors = as_command(tiny_train.main)
     assert status == 1 and errors == [
