@@ -154,7 +154,7 @@ def run(constants):
     train_data, val_data, test_data = read_data(constants)
     criterion = constants.criterion
     if val_data is not None and constants.epochs > 0:
-        criterion = find_criterion(criterion, count_tags(train_data[1], val_data[1]))
+        criterion = find_criterion(criterion, count_tags(train_data[1]), count_tags(val_data[1]))
     settings = runs.kept_settings(constants, criterion, train_data, val_data)
     state = start_run(constants, settings, train_data, device)
     parts = state.parts

@@ -221,15 +221,19 @@ def scores(gold, predicted):
     return result
 
 
-def find_criterion(name, tags):
-    """The score that `name` means for tags: "f1" is the entities' where there are any.
+def find_criterion(name, *files):
+    """The score that `name` means for some files: "f1" is the entities' where there are any.
 
-    :param tags: Counter, as count_tags gives it
+    :param files: for each the Counter of its tags, as count_tags gives it; odd ones must be few in
+        each, since a small file may have no others
     :raises InputError: these tags have no such score
     """
+    together = sum(files, collections.Counter())
+    odd = [tags for tags in (*files, together) if odd_tags(tags) and not are_spans(tags)]
+    marks_spans = not odd and are_spans(together)
     if name == "f1":
-        return "entity_f1" if are_spans(tags) else "macro_f1"
-    if name == "entity_f1" and not are_spans(tags):
-        found = (odd_tags(tags) or ["O"])[0]
+        return "entity_f1" if marks_spans else "macro_f1"
+    if name == "entity_f1" and not marks_spans:
+        found = odd_tags(odd[0])[0] if odd else "O"
         raise InputError(f"criterion = 'entity_f1': expected tags such as B-PER, found {found!r}")
     return name
