@@ -122,7 +122,7 @@ class ViterbiDecoder(LinearChain):
         rows = torch.stack([lengths, *found[::-1]], dim=1).tolist()
         return [row[1 : row[0]] for row in rows]
 
-    # How probable paths are -----------------------------------------------------------------
+    # How probable paths are -----------------------------------------------------------------------
 
     @torch.inference_mode()
     def confident_paths(self, scores, lengths):
@@ -357,7 +357,7 @@ class Tagger:
         for some in windows(sentences, window):
             yield from self.tag(some)
 
-    # How probable tags are ------------------------------------------------------
+    # How probable tags are ------------------------------------------------------------------------
 
     def tag_with_confidence(self, sentences):
         """Tag sentences, and say how sure each tag is, by its marginal probability.

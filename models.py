@@ -441,18 +441,18 @@ class LogPartition(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, scores, lengths, loss):
-        """(N, L, m, m), (N) and a ViterbiLoss -> (N) float64"""
-        alpha, before = loss.forward_algorithm(scores)
+    def forward(ctx, scores, lengths, chain):
+        """(N, L, m, m), (N) and a LinearChain -> (N) float64"""
+        alpha, before = chain.forward_algorithm(scores)
         ctx.save_for_backward(scores, before, lengths)
-        ctx.loss = loss
-        return loss.log_partition(alpha, lengths)
+        ctx.chain = chain
+        return chain.log_partition(alpha, lengths)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         """(N) -> (N, L, m, m), for scores"""
-        steps = ctx.loss.step_probabilities(*ctx.saved_tensors)
+        steps = ctx.chain.step_probabilities(*ctx.saved_tensors)
         return steps.mul_(gradient.view(-1, 1, 1, 1)), None, None
 
 

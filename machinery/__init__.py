@@ -17,6 +17,8 @@
     columns       files with a word in every line, read and written again
     device        where to compute, and in which precision
     evaluation    what goes wrong, and where
+    entities      where entities are in a text, and how probable they are
+    pages         tagged text and mistakes as HTML
 
 Nothing here imports a script.
 """

@@ -27,7 +27,6 @@ def probable_spans(decoder, scores, lengths, tag_names):
     float64, since the log of a long sentence's sum is large and the differences are small.
 
     :param decoder: ViterbiDecoder
-    :param loss: not used, since Tagger.ask gives it to every such function
     :param scores: (N, L, m, m), as CRF gives them
     :param lengths: (N) words of each sentence, <end> included
     :param tag_names: {index: tag}

@@ -1,5 +1,6 @@
 """Which files count when a run is resumed, and which are written: nothing lost or mixed up."""
 
+import errno
 import os
 import shutil
 import signal
@@ -345,6 +346,41 @@ def test_two_names_of_one_file_are_refused(
         tiny_train.main()
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "corpus.pt.lock").read_text() == "a user's"
+
+
+def test_files_with_names_like_our_own_are_left_alone(run, tmp_path):
+    """Whatever a temporary file might be called, such a file of a user's stays as it is."""
+    (tmp_path / "poem.txt").write_text("a user's")
+    (tmp_path / "last.csv.tmp").write_text("a user's")
+    for name in ("last.pt.tmp", "best.pt.tmp"):
+        (tmp_path / name).symlink_to("poem.txt")
+    run(epochs=1)
+    for name in ("poem.txt", "last.csv.tmp", "last.pt.tmp", "best.pt.tmp"):
+        assert (tmp_path / name).read_text() == "a user's"
+    assert not list(tmp_path.glob("*.pt.*.tmp"))
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_name_that_is_taken_at_this_moment_is_never_overwritten(
+    run, monkeypatch, tmp_path, linked
+):
+    """Another run keeps a file aside between our look and our writing: the next number is ours.
+    Also where files cannot have two names, as on another disk."""
+    run(epochs=1)
+    before = (tmp_path / "best.pt").read_bytes()
+    link = os.link
+
+    def raced(old, new):
+        if new.endswith("best.1.pt") and not os.path.exists(new):
+            (tmp_path / "best.1.pt").write_text("another run's")
+        if not linked:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", raced)
+    run(epochs=1, seed=2)
+    assert (tmp_path / "best.1.pt").read_text() == "another run's"
+    assert (tmp_path / "best.2.pt").read_bytes() == before
 
 
 def test_links_are_written_through(run, tmp_path):
