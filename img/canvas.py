@@ -66,11 +66,15 @@ class Picture:
         self.height, self.width = height, width
         self.parts = []
 
-    def text(self, x, y, content, kind="", size=15, anchor="middle"):
-        """A line of text, vertically centred on y; kind: a role, soft, bold, mono or several."""
+    def text(self, x, y, content, kind="", size=15, anchor="middle", turned=0):
+        """A line of text, vertically centred on y; kind: a role, soft, bold, mono or several.
+
+        :param turned: degrees around (x, y), clockwise
+        """
+        turn = f' transform="rotate({turned} {x:g} {y:g})"' if turned else ""
         self.parts.append(
             f'<text x="{x:g}" y="{y + 0.36 * size:g}" text-anchor="{anchor}" '
-            f'style="font-size: {size}px" class="{kind}">{escape(str(content))}</text>'
+            f'style="font-size: {size}px" class="{kind}"{turn}>{escape(str(content))}</text>'
         )
 
     def box(self, x, y, width, height, role, *lines, size=15, kind="", radius=6):
@@ -157,8 +161,8 @@ class Picture:
 
 
 def number(value, digits=1):
-    """A number as text, with a minus as wide as a plus."""
-    return f"{float(value):.{digits}f}".replace("-", "−")
+    """A number as text, with a minus as wide as a plus, and none before a zero."""
+    return f"{round(float(value), digits) + 0:.{digits}f}".replace("-", "−")
 
 
 def heading(picture, y, title, note="", kind="bold", size=15):

@@ -34,17 +34,19 @@ def curve(history):
         f"{results[0]:.1f}% and is best in epoch {epochs[best]:g}, {results[best]:.1f}%. The "
         f"loss of the tags goes from {training[0]:.2f} to {training[-1]:.2f} in training, from "
         f"{validation[0]:.2f} to {validation[-1]:.2f} on the validation data.",
-        height=524,
+        height=566,
     )
-    picture.text(LEFT, 30, f"{name}, %", "bold", anchor="start")
+    heading(picture, 30, f"{name}, %", "on the validation data")
     note = f"best: {results[best]:.1f}% in epoch {epochs[best]:g}"
-    picture.text(RIGHT, 30, note, "gold", size=13, anchor="end")
+    picture.text(PLOT[0], 260, note, "gold", size=13, anchor="start")
     place = plot(picture, 58, epochs, {"validation": ("tags", results)}, "{:.1f}%", min(results))
     x, y = place(epochs[best], results[best])
     picture.box(x - 5, y - 5, 10, 10, "gold", radius=5)
-    heading(picture, 282, "loss of the tags", "mean over the sentences")
+    heading(picture, 302, "loss of the tags", "mean over the sentences")
     losses = {"training": ("plain", training), "validation": ("tags", validation)}
-    plot(picture, 310, epochs, losses, "{:.2f}", 0)
+    plot(picture, 330, epochs, losses, "{:.2f}", 0)
+    once = "test data: scored once, with the model of the best epoch"
+    picture.text(LEFT, 542, once, "soft", size=13, anchor="start")
     return picture
 
 

@@ -2,7 +2,7 @@
 
     python img/draw_model.py
 
-writes map.svg, task.svg, multitask.svg, model.svg, highway.svg and family.svg into this folder.
+writes map.svg, task.svg, model.svg and highway.svg into this folder.
 """
 
 from canvas import Picture, save
@@ -58,11 +58,11 @@ def overview():
     """The model at a glance: what each part goes by."""
     picture = Picture(
         "The model at a glance",
-        "The words dunston, checks and in go two ways. 1, the word itself: word embeddings. 2, its "
-        "spelling: two character LSTMs, one reading from left to right, one from right to left. In "
-        "training, language models on top of them predict the next word and the word before. Both "
-        "ways meet in 3, the words around: a word LSTM in both directions; then 4, the tags "
-        "around: a CRF. It gives the tags B-PER, O, O.",
+        "Each of the words dunston, checks and in goes two ways. 1, the word itself: word "
+        "embeddings. 2, its spelling: two character LSTMs, one from left to right, one from right "
+        "to left. In training, language models on top of them predict the next word and the word "
+        "before. Both ways meet in 3, the words around: a word LSTM in both directions; then 4, "
+        "the tags around: a CRF. It gives the tags B-PER, O, O.",
         398,
     )
     columns = [166, 240, 314]
@@ -70,18 +70,20 @@ def overview():
         picture.box(x - 34, 16, 68, 30, "words", word, size=14)
         picture.box(x - 34, 352, 68, 30, "tags", tag, size=14)
         picture.arrow((x, 332), (x, 352), role="tags")
-    for x, inner, role in ((94, 132, "words"), (366, 348, "chars")):
-        picture.arrow((inner, 31), (x, 31), (x, 72), role=role)
+    picture.line((132, 50), (132, 57), (348, 57), (348, 50))  # a bracket: every word goes both ways
+    picture.line((240, 57), (240, 70))
+    for x in (94, 366):
+        picture.arrow((240, 70), (x, 70), (x, 92))
     glance(picture, 16, 156, "words", "1  the word itself", "word embeddings")
     glance(picture, 196, 268, "chars", "2  its spelling", "two character LSTMs")
-    picture.arrow((238, 108), (212, 108), role="chars")
-    picture.arrow((422, 108), (448, 108), role="chars")
-    picture.dashed_box(286, 162, 178, 56, "lm")
-    picture.text(375, 180, "language models", "", 15)
-    picture.text(375, 201, "in training only", "", 13)
-    picture.arrow((375, 132), (375, 162), role="lm", dashed=True)
-    picture.arrow((240, 132), (240, 250), role="chars")
-    picture.arrow((94, 132), (94, 250), role="words")
+    picture.arrow((238, 128), (212, 128), role="chars")
+    picture.arrow((422, 128), (448, 128), role="chars")
+    picture.dashed_box(286, 178, 178, 56, "lm")
+    picture.text(375, 196, "language models", "", 15)
+    picture.text(375, 217, "in training only", "", 13)
+    picture.arrow((375, 152), (375, 178), role="lm", dashed=True)
+    picture.arrow((240, 152), (240, 250), role="chars")
+    picture.arrow((94, 152), (94, 250), role="words")
     wide(picture, 250, "words", "3  the words around", "word LSTM")
     picture.arrow((290, 267), (264, 267), role="words")
     picture.arrow((392, 267), (418, 267), role="words")
@@ -92,9 +94,9 @@ def overview():
 
 def glance(picture, x, width, role, what, name):
     """A part of the model, shown small: what it goes by, and its name."""
-    picture.box(x, 72, width, 60, role)
-    picture.text(x + width / 2, 89, what, f"bold {role}", 14)
-    picture.text(x + width / 2, 109, name, "", 15)
+    picture.box(x, 92, width, 60, role)
+    picture.text(x + width / 2, 109, what, f"bold {role}", 14)
+    picture.text(x + width / 2, 129, name, "", 15)
 
 
 def wide(picture, y, role, what, name):
@@ -104,104 +106,13 @@ def wide(picture, y, role, what, name):
     picture.text(341, y + 17, name, "", 15)
 
 
-LETTERS = "_dunston_checks_in_"
-LETTER, LETTERS_AT = 23, 21.5  # width of a letter's cell, where the first begins
-
-
-def multitask():
-    """The two language models, the tagger, what they share, and their losses."""
-    picture = Picture(
-        "Three tasks that are learned together",
-        "The letters of dunston checks in, from left to right, with a space before, between and "
-        "after the words. Above them, an LSTM reads from left to right; from its state at the "
-        "space after each word, the forward language model predicts the next: after dunston "
-        "checks, after checks in, after in the end. Below them, an LSTM reads from right to left; "
-        "from its state at the space before each word, the backward language model predicts the "
-        "word before: before in checks, before checks dunston, before dunston the end. The tagger "
-        "takes both states at each word and the word's embedding to a word LSTM and a CRF, which "
-        "give B-PER O O. The loss is the sum of the three losses. Highway layers and dropout are "
-        "left out.",
-        654,
-    )
-    spaces = [i for i, letter in enumerate(LETTERS) if letter == "_"]
-    middles = [LETTERS_AT + LETTER * (space + 0.5) for space in spaces]
-    task_heading(picture, 30, "Forward language model", "the next word?", "L_{forward LM}", "lm")
-    predictions(picture, 48, middles[1:], ["checks", "in", "<end>"], above=True)
-    character_lstm(picture, 100, middles[1:], rightward=True)
-    cells = [[*LETTERS]]
-    plain = {(0, space): "plain" for space in spaces}
-    picture.cells(LETTERS_AT, 150, cells, LETTER, 28, "chars", size=14, marked=plain)
-    character_lstm(picture, 194, middles[:3], rightward=False)
-    predictions(picture, 244, middles[:3], ["<end>", "dunston", "checks"], above=False)
-    task_heading(
-        picture, 300, "Backward language model", "the word before?", "L_{backward LM}", "lm"
-    )
-    tagger(picture, 372)
-    picture.box(72, 604, 336, 34, "plain")
-    total = "L = L_{Viterbi} + L_{forward LM} + L_{backward LM}"
-    picture.formula(240, 621, total, size=15)
-    return picture
-
-
-def task_heading(picture, y, name, question, loss, role):
-    """A task's name, what it asks, and its loss."""
-    picture.text(20, y, name, f"bold {role}", 14, "start")
-    picture.text(292, y, question, "soft", 13)
-    picture.formula(460, y, loss, f"bold {role}", 14, "end")
-
-
-def character_lstm(picture, y, marked, rightward):
-    """A character LSTM along the letters, its states at some of them marked."""
-    right = LETTERS_AT + LETTER * len(LETTERS)
-    picture.box(LETTERS_AT, y, right - LETTERS_AT, 34, "chars")
-    stops = [LETTERS_AT + 6, *marked] if rightward else [right - 6, *marked[::-1]]
-    for begin, end in zip(stops, stops[1:], strict=False):
-        toward = 7 if rightward else -7
-        picture.arrow((begin, y + 17), (end - toward, y + 17), role="chars")
-    for x in marked:
-        picture.circle(x, y + 17, 6, "head chars")
-    picture.box(275, y + 6, 50, 22, "card", "LSTM", size=13)
-    between = (y + 34, y + 50) if rightward else (y - 16, y)
-    for i in range(len(LETTERS)):
-        x = LETTERS_AT + LETTER * (i + 0.5)
-        picture.line((x, between[0]), (x, between[1]), role="chars")
-
-
-def predictions(picture, y, middles, words, above):
-    """The words that are predicted from the states at `middles`."""
-    for x, word in zip(middles, words, strict=True):
-        width = max(44, 8 * len(word) + 14)
-        left = min(max(x - width / 2, 16), 464 - width)
-        picture.box(left, y, width, 28, "lm", word, size=14)
-        at = (y + 63, y + 28) if above else (y - 27, y)
-        picture.arrow((x, at[0]), (x, at[1]), role="lm")
-
-
-def tagger(picture, top):
-    """For each word the two states and its embedding, then word LSTM, CRF and tags."""
-    task_heading(picture, top - 22, "Tagger", "the tag?", "L_{Viterbi}", "tags")
-    words, tags = ["dunston", "checks", "in"], ["B-PER", "O", "O"]
-    for x, word, tag in zip([90, 240, 390], words, tags, strict=True):
-        for side in (x - 46, x + 46):
-            picture.box(side - 12, top, 24, 30, "chars", radius=0)
-            picture.circle(side, top + 15, 6, "head chars")
-        picture.box(x - 34, top, 68, 30, "words", word, size=14, radius=0)
-        for y, role in ((30, "words"), (80, "words"), (130, "tags")):
-            picture.arrow((x, top + y), (x, top + y + 18), role=role)
-        picture.box(x - 34, top + 148, 68, 30, "tags", tag, size=14)
-    picture.box(32, top + 48, 416, 32, "words", "word LSTM, both directions", size=15)
-    picture.box(32, top + 98, 416, 32, "tags", "CRF", size=15)
-    picture.circle(132, top + 206, 6, "head chars")
-    picture.text(146, top + 206, "a character LSTM’s state at a word", "soft", 13, "start")
-
-
 def model():
     """LM_LSTM_CRF.forward, step by step, with the shapes that pass between."""
     picture = Picture(
         "LM_LSTM_CRF with the shapes of its tensors",
-        "backward_chars and forward_chars, (N, C) each, go through the same char_embeddings to "
-        "(N, C, char_emb_dim); backward_char_lstm and forward_char_lstm make (N, C, H); of these, "
-        "the states at backward_markers and forward_markers are taken, (N, L, H), with dropout. "
+        "forward_chars and backward_chars, (N, C) each, go through the same char_embeddings to "
+        "(N, C, char_emb_dim); forward_char_lstm and backward_char_lstm make (N, C, H); of these, "
+        "the states at forward_markers and backward_markers are taken, (N, L, H), with dropout. "
         "In training each direction goes on to its language model: a highway layer, dropout and a "
         "linear layer, (N, L, V), for LanguageModelLoss. For tagging both are concatenated, "
         "(N, L, 2H), and pass subword_highway and dropout. words, (N, L), become "
@@ -211,7 +122,7 @@ def model():
         1072,
     )
     read_characters(picture)
-    for x, name, predicted in ((124, "backward", "word before"), (356, "forward", "next word")):
+    for x, name, predicted in ((124, "forward", "next word"), (356, "backward", "word before")):
         language_model_head(picture, x, name, predicted)
     join_words(picture)
     score_tags(picture)
@@ -242,7 +153,7 @@ def read_characters(picture):
     shape(picture, 240, 64, "(N, C)", "middle")
     shape(picture, 240, 128, "(N, C, char_emb_dim)", "middle")
     shape(picture, 240, 192, "(N, C, H)", "middle")
-    for x, name in ((124, "backward"), (356, "forward")):
+    for x, name in ((124, "forward"), (356, "backward")):
         picture.box(x - 88, 16, 176, 32, "chars", f"{name}_chars", size=13, kind="mono", radius=16)
         layer(picture, x, 144, "chars", f"{name}_char_lstm")
         picture.box(x - 88, 208, 176, 44, "chars")
@@ -354,88 +265,9 @@ def highway():
     return picture
 
 
-def family():
-    """LM-LSTM-CRF, and the models that are left when parts of it are taken away."""
-    picture = Picture(
-        "LM-LSTM-CRF and simpler models",
-        "Four diagrams in which parts disappear one by one. LM-LSTM-CRF has language models on "
-        "its characters' LSTMs, characters, words, a word LSTM in both directions, a linear layer "
-        "and transitions, which make the CRF. (a) With co_training = False it has no language "
-        "models. (b) With use_characters = False as well it has no characters. (c) With use_crf = "
-        "False as well it has no transitions. Two variants: with bidirectional = False the word "
-        "LSTM reads from left to right only; with attention_heads = 6 self-attention is "
-        "between the word LSTM and the linear layer.",
-        808,
-    )
-    small_model(picture, 16, 28, "LM-LSTM-CRF", "CRF: linear + transitions", 0)
-    small_model(picture, 248, 28, "(a) no co-training", "co_training = False", 1)
-    small_model(picture, 16, 304, "(b) no characters", "and use_characters = False", 2)
-    small_model(picture, 248, 304, "(c) no CRF", "and use_crf = False", 3)
-    picture.line((16, 564), (464, 564), role="card")
-    picture.text(240, 588, "in any of them:", "soft", 14)
-    small_heading(picture, 16, 620, "one direction", "bidirectional = False")
-    word_lstm(picture, 16, 660, leftward=False)
-    picture.arrow((74, 692), (74, 760), role="words")
-    crf(picture, 16, 760)
-    small_heading(picture, 248, 620, "self-attention", "attention_heads = 6")
-    word_lstm(picture, 248, 660)
-    picture.arrow((306, 692), (306, 710), role="words")
-    part(picture, 248, 710, 216, "words", "self-attention")
-    picture.arrow((306, 742), (306, 760), role="words")
-    crf(picture, 248, 760)
-    return picture
-
-
-def small_heading(picture, x, y, name, constant):
-    picture.text(x, y, name, "bold", 15, "start")
-    picture.text(x, y + 21, constant, "mono soft" if "=" in constant else "soft", 13, "start")
-
-
-def small_model(picture, x, y, name, constant, missing):
-    """A model of the family without the first `missing` parts."""
-    small_heading(picture, x, y, name, constant)
-    part(picture, x, y + 40, 116, "lm", "language models", missing < 1)
-    part(picture, x, y + 98, 116, "chars", "characters", missing < 2)
-    part(picture, x + 136, y + 98, 80, "words", "words")
-    word_lstm(picture, x, y + 148)
-    crf(picture, x, y + 198, missing < 3)
-    if missing < 1:
-        picture.arrow((x + 58, y + 98), (x + 58, y + 80), role="lm")
-    if missing < 2:
-        picture.arrow((x + 58, y + 130), (x + 58, y + 148), role="chars")
-    picture.arrow((x + 176, y + 130), (x + 176, y + 148), role="words")
-    picture.arrow((x + 58, y + 180), (x + 58, y + 198), role="words")
-
-
-def part(picture, x, y, width, role, name, there=True):
-    """A part of a small model, or an empty box in its place."""
-    lines = name.split() if role == "lm" else [name]
-    height = 40 if role == "lm" else 32
-    if there:
-        picture.box(x, y, width, height, role, *lines, size=13)
-    else:
-        picture.dashed_box(x, y, width, height, "line plain", *lines, size=13, kind="soft")
-
-
-def word_lstm(picture, x, y, leftward=True):
-    part(picture, x, y, 216, "words", "word LSTM")
-    picture.arrow((x + 162, y + 16), (x + 194, y + 16), role="words")
-    if leftward:
-        picture.arrow((x + 54, y + 16), (x + 22, y + 16), role="words")
-
-
-def crf(picture, x, y, transitions=True):
-    part(picture, x, y, 116, "tags", "linear layer")
-    part(picture, x + 136, y, 80, "tags", "transitions", transitions)
-    if transitions:
-        picture.text(x + 126, y + 16, "+", "tags", 15)
-
-
 def pictures():
     """{name: Picture}"""
-    return {"map": overview()} | {
-        draw.__name__: draw() for draw in (task, multitask, model, highway, family)
-    }
+    return {"map": overview()} | {draw.__name__: draw() for draw in (task, model, highway)}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from example import EMISSION, SCORES, TAG_NAMES, TAGS, TRANSITION, WORDS, maps
 
 # example.py has put the project's own folder on the path.
 from inference import ViterbiDecoder
+from machinery.entities import both_sums
 from machinery.errors import END, START
 from models import ViterbiLoss
 
@@ -111,13 +112,20 @@ def score_table(picture, y, names, values, gold, faint=()):
 
 NODE, NODE_HEIGHT, LEVEL = 92, 46, 112  # width and height; from one word to the next
 WORKED = 1, TAG_MAP["O"]  # (word, tag): O at "checks", whose value is worked out
+WORKED_BACK = 0, TAG_MAP["B-PER"]  # the same for the backward recursion: B-PER at "dunston"
 
 
 def alphas():
-    """(L, m) as the forward algorithm gives them, and the log partition."""
+    """(L, m) as the forward algorithm gives them, and log Z."""
     loss = ViterbiLoss(TAG_MAP)
     alpha, _ = loss.forward_algorithm(SCORES.unsqueeze(0))
     return alpha[0], loss.log_partition(alpha, torch.tensor([len(TOKENS)])).item()
+
+
+def betas():
+    """(L, m) as the backward recursion gives them."""
+    _, backward = both_sums(SCORES.double(), TAG_MAP[START], TAG_MAP[END])
+    return backward[1:]
 
 
 def best_paths():
@@ -175,15 +183,16 @@ def step_arrow(picture, y, k, before, tag, role):
     picture.arrow(begin, (end[0], y1 - 14), end, role=role)  # the head meets the box
 
 
-def all_steps():
-    """(word, tag before, tag) of all that paths can take; WORKED's are drawn last, on top."""
+def draw_steps(picture, y, marked):
+    """An arrow for each step (word, tag before, tag) that paths can take; the marked on top."""
     steps = [
         (k, before, tag)
         for k in range(len(TOKENS))
         for before in tags_at(k - 1)
         for tag in tags_at(k)
     ]
-    return sorted(steps, key=lambda step: (step[0], step[2]) == WORKED)
+    for step in sorted(steps, key=marked):
+        step_arrow(picture, y, *step, "gold" if marked(step) else "tags")
 
 
 def candidates(picture, y, k, tag, name, values, digits, chosen=None):
@@ -191,16 +200,24 @@ def candidates(picture, y, k, tag, name, values, digits, chosen=None):
 
     :param name: of the values, which are (L, m)
     """
-    columns = ("tag before", 152), (name, 240), ("+ score", 328), ("= sum", 416)
-    for title, x in columns:
+    ways = {i: (values[k - 1, i], SCORES[k, i, tag]) for i in WORD_TAGS}
+    sums_table(picture, y, ("tag before", name, "+ score", "= sum"), ways, digits, chosen)
+
+
+def sums_table(picture, y, titles, ways, digits, chosen=None):
+    """A table of sums with two parts each.
+
+    :param ways: {tag: (part, part)}
+    :param chosen: tag whose row is marked
+    """
+    for title, x in zip(titles, (152, 240, 328, 416), strict=True):
         picture.text(x, y, title, "soft", size=13)
-    for before in sorted(WORD_TAGS, key=lambda before: before == chosen):  # its border above
-        row = WORD_TAGS.index(before)
-        value, score = values[k - 1, before], SCORES[k, before, tag]
-        sums = [number(part, digits) for part in (value, score, value + score)]
-        role = "gold" if before == chosen else "tags"
-        for (_, x), content in zip(columns, (TAG_NAMES[before], *sums), strict=True):
-            picture.box(x - 44, y + 14 + 28 * row, 88, 28, role, content, size=14, radius=0)
+    rows = [
+        [TAG_NAMES[tag], *(number(part, digits) for part in (*parts, sum(parts)))]
+        for tag, parts in ways.items()
+    ]
+    marked = [(i, j) for i, tag in enumerate(ways) if tag == chosen for j in range(4)]
+    picture.cells(108, y + 14, rows, 88, 28, "tags", marked=marked)
 
 
 def result(picture, y, text, value, role="gold"):
@@ -223,13 +240,12 @@ def forward():
     picture = Picture(
         "The forward algorithm",
         "The log of the summed exp(score) of all paths to each tag, word by word, over all tags "
-        f"before. {'. '.join(words)}. The last is the log partition. Loss = {log_partition:.3f} - "
+        f"before. {'. '.join(words)}. The last is log Z. Loss = {log_partition:.3f} - "
         f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.2f}.",
         height=948,
     )
     heading(picture, 30, "alpha", "(L, m): all paths to each tag", "bold mono")
-    for k, i, j in all_steps():
-        step_arrow(picture, 56, k, i, j, "gold" if (k, j) == WORKED else "tags")
+    draw_steps(picture, 56, lambda step: (step[0], step[2]) == WORKED)
     trellis(picture, 56, shown, [WORKED])
 
     k, j = WORKED
@@ -239,10 +255,48 @@ def forward():
     result(picture, 734, f"log( {' + '.join(f'exp({way})' for way in ways)} ) =", shown[WORKED])
 
     heading(picture, 802, "The loss")
-    result(picture, 816, "log partition: all paths", number(log_partition, 3), "tags")
+    result(picture, 816, "log Z: all paths", number(log_partition, 3), "tags")
     result(picture, 844, "− score of the gold path", number(gold, 3), "tags")
     result(picture, 872, "= loss", number(loss, 3), "tags")
     result(picture, 900, f"gold path’s probability: exp(−{loss:.3f}) =", number(probability, 2))
+    return picture
+
+
+def backward():
+    """The backward recursion, and the probability of a tag."""
+    (alpha, log_partition), beta = alphas(), betas()
+    k, i = WORKED_BACK
+    shown = {(n, j): number(beta[n, j], 2) for n in range(len(TOKENS)) for j in tags_at(n)}
+    words = [
+        f"{token}: {', '.join(f'{TAG_NAMES[j]} {shown[n, j]}' for j in tags_at(n))}"
+        for n, token in enumerate(TOKENS)
+    ]
+    marginal = alpha[k, i] + beta[k, i] - log_partition
+    probability = number(100 * math.exp(marginal), 0) + "%"
+    picture = Picture(
+        "The backward recursion, and the probability of a tag",
+        "The log of the summed exp(score) of all ways on from each tag to the end, from the last "
+        f"word to the first. {'. '.join(words[::-1])}. {TAG_NAMES[i]} at {TOKENS[k]} has alpha + "
+        f"beta - log Z = {alpha[k, i]:.2f} + {beta[k, i]:.2f} - {log_partition:.2f} = "
+        f"{marginal:.2f}, a probability of {probability}.",
+        height=948,
+    )
+    heading(picture, 30, "beta", "(L, m): all ways on from each tag", "bold mono")
+    draw_steps(picture, 56, lambda step: step[:2] == (k + 1, i))
+    trellis(picture, 56, shown, [WORKED_BACK])
+    picture.text(RIGHT, 527, "↑ from here up", "soft", size=13, anchor="end")
+
+    heading(picture, 594, f"{TAG_NAMES[i]} at “{TOKENS[k]}”: every way on counts")
+    ways = {j: (SCORES[k + 1, i, j], beta[k + 1, j]) for j in WORD_TAGS}
+    sums_table(picture, 622, ("tag after", "score", "+ beta", "= sum"), ways, 2)
+    sums = [number(sum(parts), 2) for parts in ways.values()]
+    result(picture, 734, f"log( {' + '.join(f'exp({way})' for way in sums)} ) =", shown[k, i])
+
+    heading(picture, 802, "Its probability")
+    result(picture, 816, "alpha: all paths up to it", number(alpha[k, i], 2), "tags")
+    result(picture, 844, "+ beta: all ways on from it", shown[k, i], "tags")
+    result(picture, 872, "− log Z: all paths", number(log_partition, 2), "tags")
+    result(picture, 900, f"exp({number(marginal, 2)}) =", probability)
     return picture
 
 
@@ -282,7 +336,7 @@ def viterbi():
 
 def pictures():
     """{name: Picture}"""
-    return {draw.__name__: draw() for draw in (scores, forward, viterbi)}
+    return {draw.__name__: draw() for draw in (scores, forward, backward, viterbi)}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ LEARNED = FOLDER / "transitions.csv"
 # From the lowest score to the highest; the same in light and dark mode, with its own text.
 DARK, MIDDLE, BRIGHT = (27, 16, 51), (124, 84, 196), (240, 232, 255)
 NAMES = 74  # width of the rows' names
+HATCHED = (
+    '<defs><pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><path d="M 1 0 V 6" stroke="#ff8f7f" stroke-width="1"/>'
+    "</pattern></defs>"
+)
 MOST_NUMBERS = 12  # columns: with more, cells are too narrow for numbers
 
 
@@ -62,19 +67,20 @@ def transitions(rows):
     forbidden = [(before, tag) for before, tag, _, mark in rows if mark]
     cell = (RIGHT - LEFT - NAMES) / len(tags)
     height = min(cell, 34)
+    top = max(96, 60 + 6 * max(map(len, tags)))  # of the cells; above are the columns' names
     picture = Picture(
         "Learned transitions",
         f"A table of {len(befores)} tags before x {len(tags)} tags. " + summary(scores, forbidden),
-        height=138 + height * len(befores),
+        height=top + 56 + height * len(befores),
     )
     heading(picture, 30, "transition", "row = tag before, column = tag")
+    picture.parts.append(HATCHED)
     for column, tag in enumerate(tags):
-        for line, part in enumerate([tag[:2], tag[2:]] if tag[1:2] == "-" else ["", tag]):
-            x = LEFT + NAMES + (column + 0.5) * cell
-            picture.text(x, 54 + 15 * line, part, "soft", size=12)
+        x = LEFT + NAMES + (column + 0.5) * cell
+        picture.text(x, top - 12, tag, "soft", size=13, anchor="start", turned=-45)
     low, high = min(scores.values()), max(scores.values())
     for row, before in enumerate(befores):
-        y = 82 + row * height
+        y = top + row * height
         picture.text(LEFT + NAMES - 8, y + height / 2, before, "soft", size=13, anchor="end")
         for column, tag in enumerate(tags):
             if (before, tag) in scores:
@@ -82,7 +88,7 @@ def transitions(rows):
                 share = (scores[before, tag] - low) / max(high - low, 1e-9)
                 shown = number(scores[before, tag]) if len(tags) <= MOST_NUMBERS else ""
                 heat(picture, *place, share, shown, (before, tag) in forbidden)
-    legend(picture, 100 + height * len(befores), bool(forbidden))
+    legend(picture, top + 18 + height * len(befores), bool(forbidden))
     return picture
 
 
@@ -99,25 +105,22 @@ def summary(scores, forbidden):
     return text
 
 
-def heat(picture, x, y, width, height, share, shown, marked):
-    """A cell whose colour is darkest at share 0, brightest at share 1."""
+def heat(picture, x, y, width, height, share, shown, forbidden):
+    """A cell whose colour is darkest at share 0, brightest at share 1; hatched if forbidden."""
     colours = (DARK, MIDDLE) if share < 0.5 else (MIDDLE, BRIGHT)
     within = 2 * share - (share >= 0.5)
     colour = [round(a + within * (b - a)) for a, b in zip(*colours, strict=True)]
-    ink = "#ffffff" if share < 0.55 else "#1b1f24"
-    picture.parts.append(
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
-        f'style="fill: rgb({colour[0]}, {colour[1]}, {colour[2]})" class="card"/>'
-    )
+    fill, ink = "rgb({}, {}, {})".format(*colour), "#ffffff" if share < 0.55 else "#1b1f24"
+    place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
+    picture.parts.append(f'<rect {place} style="fill: {fill}" class="card"/>')
+    if forbidden:
+        picture.parts.append(f'<rect {place} style="fill: url(#hatched)"/>')
     if shown:
-        size = 13
+        size = 13  # on a ground of its own, not to be read through the hatching
         picture.parts.append(
             f'<text x="{x + width / 2:g}" y="{y + height / 2 + 0.36 * size:g}" '
-            f'text-anchor="middle" style="font-size: {size}px; fill: {ink}">{shown}</text>'
-        )
-    if marked:
-        picture.parts.append(
-            f'<circle cx="{x + width - 5:g}" cy="{y + 5:g}" r="2" style="fill: #ff8f7f"/>'
+            f'text-anchor="middle" style="font-size: {size}px; fill: {ink}; stroke: {fill}; '
+            f'stroke-width: 6px; paint-order: stroke">{shown}</text>'
         )
 
 

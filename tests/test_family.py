@@ -18,11 +18,11 @@ from models import CRF, LM_LSTM_CRF, SelfAttention, ViterbiLoss
 from utils import create_maps
 
 FAMILY = {
-    "LM-LSTM-CRF": {},
-    "(a) no co-training": dict(co_training=False),
-    "(b) no characters": dict(co_training=False, use_characters=False),
-    "(c) no CRF": dict(co_training=False, use_characters=False, use_crf=False),
-    "LSTM tagger": dict(
+    "5: LM-LSTM-CRF": {},
+    "4: no language models": dict(co_training=False),
+    "3: no characters": dict(co_training=False, use_characters=False),
+    "2: no CRF": dict(co_training=False, use_characters=False, use_crf=False),
+    "1: LSTM tagger": dict(
         co_training=False, use_characters=False, use_crf=False, bidirectional=False
     ),
     "LSTM tagger with characters": dict(co_training=False, use_crf=False, bidirectional=False),

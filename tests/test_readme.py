@@ -157,6 +157,7 @@ def drawn():
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
 def test_pictures_are_what_the_scripts_draw(path, drawn):
     assert path.read_text(encoding="utf-8") == drawn[path.stem]
+    assert not re.search(r">[-−]0\.0*<", drawn[path.stem])
 
 
 def test_transitions_are_drawn_from_a_checkpoint(drawn, tiny_checkpoint):
@@ -169,6 +170,7 @@ def test_transitions_are_drawn_from_a_checkpoint(drawn, tiny_checkpoint):
     assert len(forbidden) == 8 and ("O", "I-PER") in forbidden
     picture = draw_transitions.transitions(rows).svg()
     assert "B-PER" in picture and "forbidden" in picture
+    assert picture.count("url(#hatched)") == len(forbidden) + 1  # and the legend
 
 
 def test_the_shown_model_has_learned_what_the_tag_scheme_forbids():
