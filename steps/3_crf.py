@@ -2,12 +2,9 @@
 
     python steps/3_crf.py
 
-One sentence at a time, so there is no batch and nothing to pad. Dimensions:
-
-    L  words, <end> included        D  features of a word        m  tags
+No batch, so no pads. L: words and <end>, m: tags, D: features
 """
 
-import random
 import time
 from collections import Counter
 
@@ -21,12 +18,13 @@ hidden_dim = 100  # of an LSTM that reads words
 dropout = 0.5
 lr = 0.002  # of Adam
 seed = 1
+START, END = -2, -1  # places of <start> and <end> among the tags
 
 
-def read_sentences(path):
-    """List of (words, tags): one word a line, its tag in the last column, then a blank line."""
-    with open(path, encoding="utf-8") as file:
-        blocks = file.read().strip().split("\n\n")
+def read_sentences(name):
+    """List of (words, tags): one word a line, its tag in the last column; then a blank line."""
+    with open(f"data/{name}.txt", encoding="utf-8") as file:
+        blocks = file.read().strip().split("\n\n")[:sentences]
     rows = [[line.split() for line in block.split("\n")] for block in blocks]
     return [([row[0] for row in part], [row[-1] for row in part]) for part in rows]
 
@@ -40,20 +38,16 @@ class Tagger(nn.Module):
     def __init__(self, training):
         super().__init__()
         counts = Counter(word.lower() for words, _ in training for word in words)
-        frequent = [word for word in counts if counts[word] > 1]  # the others teach <unk>
-        self.words = number(["<unk>", *frequent, "<end>"])
-        self.tags = number(tag for _, tags in training for tag in [*tags, "<start>", "<end>"])
-        self.names = list(self.tags)
+        frequent = [word for word, n in counts.most_common() if n > 1]  # the others teach <unk>
+        self.words = number(["<unk>", "<end>", *frequent])
+        self.names = sorted({tag for _, tags in training for tag in tags}) + ["<start>", "<end>"]
+        self.tags = number(self.names)
         self.dropout = nn.Dropout(dropout)
         self.embeddings = nn.Embedding(len(self.words), word_dim)
         self.rightward = nn.LSTM(word_dim, hidden_dim)
         self.leftward = nn.LSTM(word_dim, hidden_dim)
         self.emission = nn.Linear(2 * hidden_dim, len(self.tags))
         self.transition = nn.Parameter(torch.zeros(len(self.tags), len(self.tags)))
-        self.start, self.end = self.tags["<start>"], self.tags["<end>"]
-        penalty = torch.zeros(len(self.tags))
-        penalty[[self.start, self.end]] = -torch.inf  # they label no word
-        self.register_buffer("penalty", penalty)
 
     def encode(self, words):
         """["dunston", "checks", "in"] -> their indices, (L)"""
@@ -61,8 +55,7 @@ class Tagger(nn.Module):
 
     def forward(self, words):
         """scores[t, i, j]: of tag j at word t if the word before has tag i: (L, m, m)"""
-        x = self.embeddings(self.encode(words))  # (L, word_dim)
-        x = self.dropout(x)
+        x = self.dropout(self.embeddings(self.encode(words)))  # (L, word_dim)
         rightward, _ = self.rightward(x)  # (L, hidden_dim)
         leftward, _ = self.leftward(x.flip(0))  # (L, hidden_dim), the last word first
         features = torch.cat((rightward, leftward.flip(0)), dim=1)  # (L, D)
@@ -74,101 +67,86 @@ class Tagger(nn.Module):
         scores = self(words)
         gold = torch.tensor([self.tags[tag] for tag in ["<start>", *tags, "<end>"]])  # (L + 1)
         path_score = scores[torch.arange(len(scores)), gold[:-1], gold[1:]].sum()
-        return self.forward_algorithm(scores)[-1, self.end] - path_score
+        return self.forward_algorithm(scores)[-1] - path_score
 
     @torch.no_grad()
     def tag(self, words):
         """The tags of the best path: a list of names, one a word"""
         return [self.names[tag] for tag in self.viterbi(self(words))]
 
-    def before_first(self, scores):
-        """Before the first word there is <start> and nothing else: (m)"""
-        before = torch.full_like(scores[0, 0], -torch.inf)
-        before[self.start] = 0
-        return before
+    def parts(self, scores):
+        """From <start>, from word to word, to <end>: (m - 2), (L - 2, m - 2, m - 2), (m - 2)"""
+        return scores[0, START, :START], scores[1:-1, :START, :START], scores[-1, :START, END]
 
     def forward_algorithm(self, scores):
-        """alpha[t, j] = log sum of exp(score) of all paths to tag j at word t: (L, m)
-
-        At the last token, alpha[-1, <end>] is log Z: all paths of the sentence.
-        """
-        before, alpha = self.before_first(scores), []
-        for word_scores in scores:  # (m, m): from i, down, to j, across
-            alpha.append(torch.logsumexp(before.unsqueeze(1) + word_scores, dim=0))  # (m)
-            before = alpha[-1] + self.penalty
-        return torch.stack(alpha)
+        """alpha[t, j] = log sum of exp(score) of all paths to tag j at word t, and log Z, ()"""
+        first, between, last = self.parts(scores)
+        alpha = [first]
+        for word_scores in between:  # from tag i, down, to tag j, across
+            alpha.append(torch.logsumexp(alpha[-1].unsqueeze(1) + word_scores, dim=0))
+        return torch.stack(alpha), torch.logsumexp(alpha[-1] + last, dim=0)
 
     def marginals(self, scores):
-        """p[t, j] = exp(alpha[t, j] + beta[t, j] - log Z), tag j at word t: (L, m)"""
-        alpha, beta = self.forward_algorithm(scores), torch.full_like(scores[:, 0], -torch.inf)
-        beta[-1, self.end] = 0  # after <end> there is nothing to come
-        for t in range(len(scores) - 1, 0, -1):
-            beta[t - 1] = torch.logsumexp(scores[t] + beta[t], dim=1) + self.penalty
-        return (alpha + beta - alpha[-1, self.end]).exp()
+        """p[t, j] = exp(alpha[t, j] + beta[t, j] - log Z), tag j at word t: (L - 1, m - 2)"""
+        alpha, log_z = self.forward_algorithm(scores)
+        _, between, last = self.parts(scores)
+        beta = [last]  # log sum of exp(score) of all that can still come after tag i
+        for word_scores in between.flip(0):
+            beta.append(torch.logsumexp(word_scores + beta[-1], dim=1))
+        return (alpha + torch.stack(beta[::-1]) - log_z).exp()
 
     def viterbi(self, scores):
         """The best path: like the forward algorithm, with max for log sum exp."""
-        before, pointers = self.before_first(scores), []
-        for word_scores in scores:
-            best, pointer = (before.unsqueeze(1) + word_scores).max(dim=0)  # (m) each
+        best, between, last = self.parts(scores)
+        pointers = []
+        for word_scores in between:
+            best, pointer = (best.unsqueeze(1) + word_scores).max(dim=0)
             pointers.append(pointer.tolist())  # the tag before j on the best path to j
-            before = best + self.penalty
-        tag, path = self.end, []
-        for pointer in reversed(pointers):  # from <end> back, each tag says which came before
-            tag = pointer[tag]
-            path.append(tag)
-        return path[-2::-1]  # in order, without <start>
+        path = [(best + last).argmax().item()]
+        for pointer in reversed(pointers):  # from the last word back
+            path.append(pointer[path[-1]])
+        return path[::-1]
 
 
 def entities(tags):
-    """{(type, first word, word after the last)}: B-PER O O -> {("PER", 0, 1)}
-
-    B begins an entity; I continues one of its type, and begins one where there is none.
-    """
-    found, begin = set(), 0
-    for t, (tag, following) in enumerate(zip(tags, [*tags[1:], "O"], strict=True)):
-        if tag[0] == "B" or t == 0 or tags[t - 1][1:] != tag[1:]:
-            begin = t
-        if tag != "O" and (following[0] != "I" or following[1:] != tag[1:]):
-            found.add((tag[2:], begin, t + 1))
-    return found
-
-
-def f1_score(gold, predicted):
-    """Of all entities: 2 * correct / (predicted + gold), in percent"""
-    gold, predicted = [entities(tags) for tags in gold], [entities(tags) for tags in predicted]
-    correct = sum(len(a & b) for a, b in zip(gold, predicted, strict=True))
-    return 200 * correct / max(sum(map(len, gold)) + sum(map(len, predicted)), 1)
+    """{(type, first word, word after the last)}: B-PER O O -> {("PER", 0, 1)}"""
+    spans = []
+    for t, tag in enumerate(tags):
+        if tag[0] == "I" and t > 0 and tags[t - 1][1:] == tag[1:]:  # the last one goes on
+            spans[-1][2] = t + 1
+        elif tag != "O":  # B-PER, or I-PER with no PER before it
+            spans.append([tag[2:], t, t + 1])
+    return {tuple(span) for span in spans}
 
 
 def evaluate(model, data):
-    """Entity F1 on a list of (words, tags)"""
+    """Entity F1 in percent: 2 * correct / (true + found)"""
     model.eval()
-    return f1_score([tags for _, tags in data], [model.tag(words) for words, _ in data])
+    pairs = [(entities(tags), entities(model.tag(words))) for words, tags in data]
+    correct = sum(len(true & found) for true, found in pairs)
+    return 200 * correct / max(sum(len(true) + len(found) for true, found in pairs), 1)
 
 
 def main():
-    random.seed(seed)
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # a sentence is too little work to share
-    training = read_sentences("data/train.txt")[:sentences]
+    training = read_sentences("train")
     model = Tagger(training)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     start = time.time()
     for epoch in range(1, epochs + 1):
         model.train()
         total = 0.0
-        for words, tags in random.sample(training, len(training)):
-            loss = model.loss(words, tags)
+        for i in torch.randperm(len(training)):
+            loss = model.loss(*training[i])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
             optimizer.step()
             total += loss.item()
-        f1 = evaluate(model, read_sentences("data/valid.txt")[:sentences])
-        seconds = time.time() - start
+        f1, seconds = evaluate(model, read_sentences("valid")), time.time() - start
         print(f"epoch {epoch}  loss {total / len(training):.3f}  F1 {f1:.1f}  {seconds:.0f} s")
-    print(f"test entity F1 {evaluate(model, read_sentences('data/test.txt')[:sentences]):.1f}")
+    print(f"test entity F1 {evaluate(model, read_sentences('test')):.1f}")
 
 
 if __name__ == "__main__":
