@@ -18,7 +18,7 @@ import torch
 
 from machinery.columns import column_sentences
 from machinery.errors import END, PAD, START, UNK, InputError
-from machinery.recognition import name_odd_tags
+from machinery.recognition import is_odd, name_odd_cells, name_odd_tags
 from machinery.text import decoded_lines, open_with_bar
 from machinery.vectors import parse_numbers, report_coverage, vector_lines
 
@@ -33,8 +33,9 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     Columns are separated by tabs or spaces. CoNLL-2003, CoNLL-2000, CoNLL-U and plain pairs of
     word and tag are such files. `-DOCSTART-` lines and comments before a sentence are skipped and,
     in CoNLL-U, multiword ranges (3-4) and empty nodes (5.1); `# O` is a word and its tag. No
-    sentence is dropped or cut. Where the tags mark spans, the few that are not of that form (`0`
-    for `O`) are named.
+    sentence is dropped or cut. A first line such as `word tag` names the columns. Words and tags
+    that look damaged, by quotes or invisible characters, are named and, where the tags mark spans,
+    the few that are not of that form (`0` for `O`).
 
     :param path: the file, UTF-8, with or without a byte order mark, lines ending in LF or CRLF
     :param word_column: the column of the word, counted from 0, or from the end if negative
@@ -43,13 +44,15 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     :raises InputError: a line that is wrong, and what is wrong in it
     :raises OSError: the file cannot be read
     """
-    words, tags, tag_lines, before = [], [], {}, 0
+    words, tags, word_lines, tag_lines, before = [], [], {}, {}, 0
     with open_with_bar(path, path) as (file, bar):
         lines = decoded_lines(file, path, bar)
         for rows in column_sentences(lines, path, word_column, tag_column):
             for number, (_, columns) in enumerate(rows, before + 1):
                 if columns:
                     tag_lines.setdefault(columns[tag_column], number)
+                    if is_odd(columns[word_column]):
+                        word_lines.setdefault(columns[word_column], number)
             before += len(rows)
             rows = [columns for _, columns in rows if columns]
             if rows:
@@ -58,6 +61,7 @@ def read_words_tags(path, word_column=0, tag_column=-1):
                 tags.append(list([sys.intern(columns[tag_column]) for columns in rows]))
     if not words:
         raise InputError(f"{path}: expected at least one sentence, found none")
+    name_odd_cells(path, "word", word_lines)
     name_odd_tags(path, tags, tag_lines)
     return words, tags
 

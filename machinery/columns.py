@@ -2,12 +2,14 @@
 
 import itertools
 import re
+from typing import NamedTuple
 
 from machinery.errors import InputError
-from machinery.text import without_end
+from machinery.spans import OF_SPAN
+from machinery.text import note, without_end
 
 # A line that begins a document in CoNLL-2003. With a blank before it, it is a word.
-DOCUMENT_START = re.compile(r"-DOCSTART-(?![^ \t])")
+DOCUMENT_START = re.compile(r"-DOCSTART-(?![^ \t])", re.IGNORECASE)
 # A line of CoNLL-U for several words (3-4), or for one that was left out (5.1).
 RANGE = re.compile(r"\d+[-.]\d+\t")
 # A comment, whatever the columns: "# sent_id = 1", MultiCoNER's "# id 1 domain=en", CoNLL-2012's
@@ -16,27 +18,46 @@ KNOWN_COMMENT = re.compile(
     r"#[ \t]*[\w:.-]+([ \t]id)?[ \t]+=([ \t]|$)|# (newdoc|newpar)\b|# id [^ \t]+[ \t]+domain="
     r"|#(begin|end) document\b|#(FORMAT|Text|T_[A-Z]+|Sentence\.id)=|###\w+:\w+$"
 )
+# The name of a column, such as "token", "ner_tags", "Sentence #", UPOS or "#word".
+COLUMN_NAME = re.compile(
+    r"[#'\" ]*((sent|sentence|doc|document|word|token|form|text|lemma|pos|upos|xpos|chunk|ner|tag"
+    r"|label|entity|iob|iob2|bio|id|idx|index|feats|head|deprel|deps|misc)s?[ _-]?#?)+['\"]?",
+    re.IGNORECASE,
+)
 HEAD = 200  # lines that are looked at before the first is read
 
 
-def _look_at(lines):
-    """What the first lines of a file tell of the others.
+class Head(NamedTuple):
+    """What the first lines of a file tell of the others."""
+
+    conllu: bool
+    numbered: bool  # column 0 numbers the words
+    names: str  # the line that names the columns; None if there is none
+    rows: list  # the cells of words' lines that do not begin with #: a list for each sentence
+
+
+def _look_at(lines, waits):
+    """Look at the first lines of a file.
 
     CoNLL-U has ten tab-separated columns, the first of them a token number, a range or an empty
     node; or more, where `inference.py --conll` has added its own.
 
     :param lines: iterator over (number, line)
-    :return: whether it is CoNLL-U; whether column 0 numbers the words; rows, the cells of the first
-        lines that do not begin with #, a list for each sentence; and an iterator over the same
-        lines, those looked at included
+    :param waits: as column_sentences has it
+    :return: Head, and an iterator over the same lines, those looked at included
     """
-    head, rows = list(itertools.islice(lines, HEAD)), [[]]
-    conllu = separator = None
-    for number, line in head:
+    head, rows, conllu, separator, names = [], [[]], False, None, None
+    for number, line in itertools.islice(lines, HEAD):
+        head.append((number, line))
         text = without_end(number, line)
         if not text.strip(" \t") or DOCUMENT_START.match(text):
+            if rows[-1] and waits():
+                break
             rows.append([])
-        elif not text.startswith("#"):
+            continue
+        if separator is None and not names and _names_columns(text):
+            names = text
+        elif not text.startswith("#") and text != names:
             if separator is None:
                 conllu = re.match(r"\d+([-.]\d+)?(\t[^\t]*){9,}$", text) is not None
                 separator = "\t" if "\t" in text.strip(" \t") else " "
@@ -46,7 +67,15 @@ def _look_at(lines):
     words = [[row for row in sentence if not RANGE.match(f"{row[0]}\t")] for sentence in rows]
     words = [sentence for sentence in words if sentence]
     numbered = bool(words) and len(words[0][0]) > 2 and _counts(words, 0)
-    return bool(conllu), numbered, words if numbered else rows, itertools.chain(head, lines)
+    looked = Head(conllu, numbered, names, words if numbered else rows)
+    return looked, itertools.chain(head, lines)
+
+
+def _names_columns(text):
+    """Whether a line is none of words, but says what the columns are."""
+    cells = [cell.strip() for cell in re.split(r"\t" if "\t" in text else " +", text)]
+    named = [COLUMN_NAME.fullmatch(cell) is not None for cell in cells if len(cell) not in (0, 1)]
+    return len(named) > 1 and all(named)
 
 
 def _is_comment(text, numbered, rows):
@@ -73,82 +102,131 @@ def _is_comment(text, numbered, rows):
 
 
 def _counts(rows, column):
-    """Whether a column counts the words of every sentence: 1, 2, 3 or t1, t2, t3 or 2-1, 2-2."""
-    steps = 0
+    """Whether a column numbers the words: 1, 2, 3 or t1, t2, t3 or 2-1, 2-2, in every sentence from
+    the beginning or on from the sentence before."""
+    steps, last = 0, -2
     for sentence in rows:
         parts = [
             re.fullmatch(r"(.{0,30}?)(\d{1,9})", row[column])
             for row in sentence
             if column < len(row)
         ]
-        if not parts or None in parts or int(parts[0][2]) > 1:
+        if not parts or None in parts or int(parts[0][2]) not in (0, 1, last + 1, last + 2):
             return False
         for before, after in itertools.pairwise(parts):
             if before[1] != after[1] or int(before[2]) + 1 != int(after[2]):
                 return False
             steps += 1
+        last = int(parts[-1][2])
     return steps > 0
 
 
+def _numbers_sentences(rows, column):
+    """Whether all words of a sentence have the same there, in every sentence: its number, say."""
+    cells = [[row[column] for row in sentence if column < len(row)] for sentence in rows]
+    repeated = sum(len(of_sentence) - 1 for of_sentence in cells)
+    return len(rows) > 1 and repeated > 2 and all(len(set(each)) == 1 for each in cells)
+
+
+def _is_tag(cell):
+    """Whether a cell could be a tag of spans."""
+    return cell == "O" or OF_SPAN.fullmatch(cell) is not None
+
+
 def _check_words(name, rows, word_column, tag_column):
-    """:raises InputError: what would be read as words are numbers of words, or a file is CSV"""
+    """:raises InputError: what would be read as words are numbers or tags, or a file is CSV or such
+
+    :param rows: as in Head
+    """
     width = len(rows[0][0]) if rows else 0
     if not -width <= word_column < width or width < 2:
         return
     column, words = word_column % width, [cells for sentence in rows for cells in sentence]
-    if (width > 2 or tag_column is None) and _counts(rows, column):
+    read = {row[column] for row in words if len(row) == width}
+    holds = ""
+    if len(words) > 2 and "O" in read and {*filter(_is_tag, read)} == read != {"O"}:
+        holds = "holds tags, not words"
+    elif width > 2 or tag_column is None:
+        if _counts(rows, column):
+            holds = "numbers the words of every sentence"
+        elif _numbers_sentences(rows, column):
+            holds = "is the same for all words of a sentence"
+    if holds:
         texts = zip(*(row for row in words if len(row) == width), strict=True)
         lettered = [re.search(r"[^\W\d_]", "".join(cells)) is not None for cells in texts]
         lettered[: column + 1] = [False] * (column + 1)
         wanted = lettered.index(True) if True in lettered else (column + 1) % width
         raise InputError(
-            f"{name}: column {column} numbers the words of every sentence: expected "
-            f"word_column = {wanted}, found word_column = {word_column}"
+            f"{name}: column {column} {holds}: expected word_column = {wanted}, found "
+            f"word_column = {word_column}"
         )
-    if len(words) > 2 and all("," in row[-1][:-1] for row in words):
-        raise InputError(
-            f"{name}: expected columns separated by tabs or spaces, found commas: "
-            f"{' '.join(words[0])[:60]!r}"
-        )
+    for found, is_so in NO_COLUMNS.items():
+        if len(words) > 2 and all(map(is_so, words)):
+            raise InputError(
+                f"{name}: expected columns separated by tabs or spaces, found {found}: "
+                f"{' '.join(words[0])[:60]!r}"
+            )
 
 
-def column_sentences(lines, name, word_column, tag_column=None):
+NO_COLUMNS = {  # what no row of a column file is, all the less every row
+    "commas": lambda row: "," in row[-1][:-1],
+    "semicolons": lambda row: row[-1][:-1].count(";") == 1 and len(row) == 2 and ";" not in row[0],
+    "JSON": lambda row: row[0].startswith(("{", "[")) and row[-1].endswith(("}", "]")),
+    "sentences": lambda row: len(row) == 2 and 0 < row[0].count(" ") == row[1].count(" "),
+}
+
+
+def _check_line_ends(text, where):
+    """:raises InputError: a line is several, each as wide as the others; a \r in a word is none"""
+    widths = [len(part.split()) for part in text.split("\r")]
+    if any(width > 1 and widths.count(width) > 1 for width in set(widths)):
+        raise InputError(f"{where}: expected lines that end in LF or CRLF, found CR: {text[:60]!r}")
+
+
+def column_sentences(lines, name, word_column, tag_column=None, waits=lambda: False):
     """Yield sentence after sentence as a list of (line, columns), one for every line.
 
     Lines that are not words have no columns: the one that ends the sentence, blank or -DOCSTART-,
-    comments before a sentence and, in CoNLL-U, multiword ranges (3-4) and empty nodes (5.1). A
-    sentence may have no words. No line is left out.
+    comments before a sentence, the names of the columns and, in CoNLL-U, multiword ranges (3-4) and
+    empty nodes (5.1). A sentence may have no words. No line is left out.
 
     :param lines: iterator over (number, line), as decoded_lines gives them, whole or not
     :param name: what errors call the file
     :param word_column, tag_column: columns that must exist
+    :param waits: function that says whether the next line is still to come, as from a keyboard:
+        then, what lines are is decided by those before
     :raises InputError: a line lacks these columns, or has more or fewer than the lines before, or
         is separated by tabs where they are separated by spaces
     """
-    conllu, numbered, head, lines = _look_at(lines)
-    if conllu and word_column == 0:
+    head, lines = _look_at(lines, waits)
+    if head.conllu and word_column == 0:
         tag_columns = " (and tag_column = 3 for UPOS or 4 for XPOS)" * (tag_column is not None)
         raise InputError(
             f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
             f"{tag_columns}, found word_column = 0"
         )
-    if not conllu:
-        _check_words(name, head, word_column, tag_column)
+    if not head.conllu:
+        _check_words(name, head.rows, word_column, tag_column)
     rows, width, separator = [], None, None
     for number, line in lines:
         text, where = without_end(number, line), f"{name}, line {number}"
+        if "\r" in text:
+            _check_line_ends(text, where)
         if not text.strip(" \t") or DOCUMENT_START.match(text):
             rows.append((line, ()))
             yield rows
             rows = []
             continue
-        if conllu:
+        if text == head.names:
+            note(f"{where}: {text[:60]!r} is taken for the names of the columns, not for a word")
+            columns = ()
+        elif head.conllu:
             skipped = text.startswith("#") or RANGE.match(text)
-            columns = () if skipped else [cell.strip(" ") for cell in text.split("\t")]
-        elif (numbered and RANGE.match(text)) or (
+            columns = () if skipped else [cell.strip(" ") or cell for cell in text.split("\t")]
+        elif (head.numbered and RANGE.match(text)) or (
             text.startswith("#")
             and not any(columns for _, columns in rows)
-            and _is_comment(text, numbered, head)
+            and _is_comment(text, head.numbered, head.rows)
         ):
             columns = ()
         else:
@@ -164,6 +242,8 @@ def column_sentences(lines, name, word_column, tag_column=None):
                 f"{where}: expected {width} columns{tabs} as in the lines before, "
                 f"found {len(columns)}: {' '.join(columns)[:60]!r}"
             )
+        if columns and not (columns[word_column] and columns[tag_column or 0]):
+            raise InputError(f"{where}: expected a word and its tag, found an empty one: {text!r}")
         rows.append((line, columns))
     if rows:
         yield rows

@@ -41,6 +41,7 @@ from machinery.pages import tagged_page
 from machinery.report import aligned
 from machinery.spans import spans
 from machinery.text import (
+    ArrivingLines,
     decoded_lines,
     open_with_bar,
     places_between_blanks,
@@ -161,7 +162,7 @@ def write_sentences(tagger, sentences, arguments):
     for words, cells in zip(sentences, new_cells(tagger, sentences, arguments), strict=True):
         for word, more in zip(words, cells, strict=True):
             # After a blank, these are read as words: not as a document's beginning, nor as a BOM.
-            blank = " " * word.startswith(("-DOCSTART-", "\ufeff"))
+            blank = " " * word.upper().startswith(("-DOCSTART-", "\ufeff"))
             sys.stdout.write(f"{blank}{separator.join((word, *more))}\n")
         sys.stdout.write("\n")
 
@@ -229,20 +230,20 @@ def tag_stream(tagger, arguments, window, split, write):
     if from_stdin and sys.stdin is None:
         raise InputError("stdin: expected sentences, found it closed")
     name, source = ("stdin", sys.stdin.fileno()) if from_stdin else [arguments.conll] * 2
-    # Who types wants to see each answer.
-    window = 1 if from_stdin and sys.stdin.isatty() else window
     to_terminal = sys.stdout.isatty()
     sys.stdout.reconfigure(newline="\n")
     with open_with_bar(source, name, hidden=to_terminal) as (file, bar):
-        lines = decoded_lines(file, name, bar, whole=arguments.conll is not None)
+        # A pipe or a keyboard: who is there waits for each answer.
+        arriving = ArrivingLines(file)
+        lines = decoded_lines(arriving, name, bar, whole=arguments.conll is not None)
         if arguments.conll is not None:
             column = arguments.word_column
             column = tagger.word_column if column is None else column
-            sentences = column_sentences(lines, name, column)
+            sentences = column_sentences(lines, name, column, waits=arriving.waits)
         else:
             sentences = (split(line) for _, line in lines)
         begin, done = time.perf_counter(), 0
-        for some in windows(sentences, window):
+        for some in windows(sentences, window, waits=arriving.waits):
             write(tagger, some, arguments)
             done += len(some)
             bar.set_postfix_str(f"{done / (time.perf_counter() - begin):,.0f} sentences/s")

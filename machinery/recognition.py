@@ -17,7 +17,10 @@ from machinery.spans import (
 )
 
 MOST_BROKEN = 0.02  # share of spans that may break a scheme which the tags are said to follow
-MOST_NAMED = 5  # odd tags of a file
+MOST_NAMED = 5  # odd words or tags of a file
+QUOTED = re.compile(r'"([^"]|"")+"')  # as in CSV, where """" is a quotation mark
+UNSEEN = r"\s\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"  # not joiners of letters
+UNSEEN = re.compile(rf"[\x00-\x1f\x7f-\x9f]|^[{UNSEEN}]|[{UNSEEN}]$")
 
 
 def recognise_scheme(tags):
@@ -101,14 +104,36 @@ def same_scheme(gold, scheme, names):
     ]
 
 
+def is_odd(cell):
+    """Whether a word or tag looks damaged: quoted as in CSV, or with characters at its ends, or
+    controls anywhere, that are not seen."""
+    if cell[-1] == '"' and QUOTED.fullmatch(cell):
+        return True
+    return not cell.isprintable() and UNSEEN.search(cell) is not None
+
+
+def name_odd_cells(path, what, lines):
+    """Say which words or tags look damaged.
+
+    :param lines: {cell: the first line that has it}, of those that are odd
+    """
+    for cell, line in itertools.islice(lines.items(), MOST_NAMED):
+        looks = "is quoted, as in CSV" if QUOTED.fullmatch(cell) else "holds unseen characters"
+        print(f"{path}, line {line}: {what} {cell[:60]!r} {looks}; it counts as it is written")
+    if len(lines) > MOST_NAMED:
+        print(f"{path}: {len(lines) - MOST_NAMED:,} more such {what}s")
+
+
 def name_odd_tags(path, tags, lines):
-    """Say which tags are odd among tags of spans: slips, as a rule, or a row that is no word.
+    """Say which tags are odd among tags of spans: slips, as a rule, or a row that is no word. Of
+    other tags, only those that look damaged.
 
     :param tags: list of sentences, each a list of tags
     :param lines: {tag: the first line that has it}
     """
     counts = count_tags(tags)
     odd = sorted(odd_tags(counts), key=lines.get) if are_spans(counts) else []
+    name_odd_cells(path, "tag", {t: n for t, n in lines.items() if is_odd(t) and t not in odd})
     usual = next((tag for tag, _ in counts.most_common() if OF_SPAN.fullmatch(tag)), None)
     for tag in odd[:MOST_NAMED]:
         entity_type = tag.partition("-")[2]

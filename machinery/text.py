@@ -3,7 +3,9 @@
 import contextlib
 import os
 import re
+import select
 import stat
+import sys
 import unicodedata
 
 from tqdm import tqdm
@@ -29,6 +31,40 @@ def open_with_bar(file, name, hidden=False):
         look = dict(unit="B", unit_scale=True, leave=False, mininterval=0.5)
         with tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **look) as bar:
             yield opened, bar
+
+
+def note(message):
+    """Say something of a file that is being read, on stderr: stdout may be for data."""
+    tqdm.write(message, file=sys.stderr)
+
+
+class ArrivingLines:
+    """The lines of a file, pipe or terminal opened in binary mode, each as soon as it is there."""
+
+    def __init__(self, file):
+        self.file, self.held = file, 0  # lines that are there and were not yet asked for
+
+    def __iter__(self):
+        parts = []  # of a line whose end has not come
+        while data := self.file.read1(1 << 16):
+            *lines, rest = data.split(b"\n")
+            self.held = len(lines)
+            for line in lines:
+                self.held -= 1
+                yield b"".join((*parts, line, b"\n"))
+                parts = []
+            parts.append(rest)
+        if any(parts):
+            yield b"".join(parts)
+
+    def waits(self):
+        """Whether no more lines are there, and none begins to come within a moment."""
+        if self.held:
+            return False
+        try:
+            return not select.select([self.file], [], [], 0.1)[0]
+        except (OSError, ValueError):  # Windows can tell this of sockets alone
+            return self.file.isatty()
 
 
 def decoded_lines(file, name, bar=None, whole=False):
@@ -63,14 +99,15 @@ def without_end(number, line):
     return line.removeprefix("\ufeff") if number == 1 else line
 
 
-def windows(sentences, size, words=100_000):
+def windows(sentences, size, words=100_000, waits=lambda: False):
     """Cut a stream of sentences into lists of up to `size`; a list ends early once it has as many
-    words as `words`, since sentences may be very long."""
+    words as `words`, since sentences may be very long, and where `waits()` says that the next
+    sentence is still to come."""
     some, count = [], 0
     for sentence in sentences:
         some.append(sentence)
         count += len(sentence)
-        if len(some) == size or count >= words:
+        if len(some) == size or count >= words or waits():
             yield some
             some, count = [], 0
     if some:

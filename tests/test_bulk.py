@@ -18,7 +18,6 @@ import torch
 import datasets
 import inference
 from inference import Tagger
-from machinery import command as command_line
 from machinery.checkpoints import load_checkpoint, save_checkpoint
 from machinery.columns import column_sentences
 from machinery.command import write_sentences
@@ -281,27 +280,43 @@ def test_tags_with_spaces_need_tabs(main, monkeypatch, tmp_path, tagger):
 
 
 def test_a_file_is_read_in_windows_and_stdin_may_be_closed(main, monkeypatch, tmp_path):
-    """Even from a terminal, where typed sentences are tagged one by one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("Paris\n\nis\n\nold\n")
-    sizes, windows = [], command_line.windows
-
-    def noted(sentences, size):
-        for some in windows(sentences, size):
-            sizes.append(len(some))
-            yield some
-
-    monkeypatch.setattr(command_line, "windows", noted)
-    with open("file") as typed, monkeypatch.context() as patch:
-        patch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True, fileno=typed.fileno))
-        assert main("--conll", "file")[2].startswith("Paris ")
-        assert sizes == [3]
+    sizes, tag = [], Tagger.tag
+    monkeypatch.setattr(Tagger, "tag", lambda *given: sizes.append(len(given[1])) or tag(*given))
+    assert main("--conll", "file")[2].startswith("Paris ")
+    with open("file") as redirected, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", redirected)
         assert main()[2].startswith("Paris ")
-    assert sizes == [3] + [1] * 5
+    assert sizes == [3, 5]
     monkeypatch.setattr(sys, "stdin", None)
     assert main("--conll", "file")[2].startswith("Paris ")
     for arguments in ((), ("--conll", "-")):
         assert main(*arguments)[1] == ["Error: stdin: expected sentences, found it closed"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot tell whether a pipe has more")
+@pytest.mark.parametrize("arguments, end", [((), b"\n"), (("--conll", "-"), b" O\n\n")])
+def test_a_pipe_gets_an_answer_to_each_sentence(main, monkeypatch, arguments, end):
+    """Whoever writes the next sentence waits for the tags of those before."""
+    reader, writer = os.pipe()
+    given, tag = [], Tagger.tag
+    with open(reader) as stdin, open(writer, "wb", buffering=0) as pipe:
+
+        def answered(tagger, sentences):
+            given.append([words for [words] in sentences])
+            pipe.write(b"is" + end + b"old" + end) if len(given) == 1 else pipe.close()
+            return tag(tagger, sentences)
+
+        monkeypatch.setattr(Tagger, "tag", answered)
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(b"Paris" + end)
+        never = threading.Timer(60, pipe.close)
+        never.start()
+        output = main(*arguments)[2]
+        never.cancel()
+    assert given == [["Paris"], ["is", "old"]]
+    assert [line.split()[0] for line in output.splitlines() if line] == ["Paris", "is", "old"]
 
 
 def test_columns_from_stdin_and_the_column_of_training(command, tagger, tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import sys
 import zipfile
 
@@ -126,6 +127,98 @@ def test_missing_file_is_an_oserror(tmp_path):
 def test_equal_words_are_one_object(tmp_path):
     words, tags = read_words_tags(write(tmp_path, "hotel-x B-LOC\n\nhotel-x B-LOC\n"))
     assert words[0][0] is words[1][0] and tags[0][0] is tags[1][0]
+
+
+# What other programs write -----------------------------------------------------------------------
+
+ROWS = "Paris\tB-LOC\nis\tO\nold\tO\n"
+READ = ([["Paris", "is", "old"]], [["B-LOC", "O", "O"]])
+ONE = "1\ta\tX\t_\t_\t_\t_\t_\t_\t_\n"  # a word in CoNLL-U
+# What is no word and yet no error: what is read, and what is said of it, on either stream.
+SAID = {
+    "names of columns": ("word\ttag\n" + ROWS, READ, "line 1: 'word.ttag' is taken for the names"),
+    "and a blank line": ("Token NER\n\n" + ROWS.replace("\t", " "), READ, "line 1: 'Token NER' is"),
+    "after a hash": ("#word\ttag\n" + ROWS, READ, "line 1: '#word.ttag' is"),
+    "after # and a blank": (
+        "# sentence_id\ttags\n" + ROWS,
+        READ,
+        "line 1: '# sentence_id.ttags' is",
+    ),
+    "once more": (f"form\tpos\n{ROWS}form\tpos\n", READ, "line 5: 'form.tpos' is"),
+    "many": (
+        "id form lemma UPOS\n" + 3 * "x w y T\n",
+        ([["w"] * 3], [["T"] * 3]),
+        "line 1: 'id fo",
+    ),
+    "CoNLL-U": ("ID\tFORM\tLEMMA\tUPOS\n" + ONE, ([["a"]], [["_"]]), "line 1: 'ID.tFORM"),
+    "a word in quotes": ('"b"\tX\n', ([['"b"']], [["X"]]), "line 1: word '\"b\"' is quoted"),
+    "quoted quotes": ('""""\tX\n', ([['""""']], [["X"]]), 'line 1: word \'""""\' is quoted'),
+    "a tag in quotes": ('b\t"X"\n', ([["b"]], [['"X"']]), "line 1: tag '\"X\"' is quoted"),
+}
+for unseen in "\ufeff\u200b\xa0\u3000\u2028\x85\x1c\x0c\0\xad\u200f":
+    for word in (f"{unseen}b", f"b{unseen}", unseen):
+        SAID[f"word {word!a}"] = (
+            f"a X\n\n{word} X\n",
+            ([["a"], [word]], [["X"], ["X"]]),
+            "line 3: w",
+        )
+    SAID[f"tag {unseen!a}"] = (f"a X{unseen}\n", ([["a"]], [[f"X{unseen}"]]), "line 1: tag 'X")
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_looks_odd_is_said_with_its_line(tmp_path, capsys, name):
+    text, expected, said = SAID[name]
+    path = write(tmp_path, text)
+    assert read_words_tags(path, *((1, -1) if text.startswith(("id", "ID")) else ())) == expected
+    assert re.search(f"^{path}, {said}", "".join(capsys.readouterr()), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\tX\nand\tX\n"\tX\n',  # quotation marks
+        '\'b\'\tX\n""\tX\n5"\tX\n"b\tX\n',
+        "cafe\u0301 X\ncaf\xe9 X\nno\xa0break X\n\u0645\u06cc\u200c\u0631 X\n",  # as they are
+        "Text NN\nword NN\nid pos\nForm NN\n",  # words like names of columns
+        "a\tX\t\nb\tX\n",
+        "a\tX\n\t\n\n \n \t \n\nb\tX\n",
+        "-docstart- O\n\na O\n",
+    ],
+)
+def test_what_is_well_is_read_without_a_word(tmp_path, capsys, text):
+    words, _ = read_words_tags(write(tmp_path, text))
+    lines = [line for line in text.split("\n") if line.strip() and "docstart" not in line]
+    assert [word for some in words for word in some] == [re.split("[\t ]", x)[0] for x in lines]
+    assert "".join(capsys.readouterr()) == ""
+
+
+@pytest.mark.parametrize(
+    "text, columns, message",
+    [
+        ("a O\rb O\r\rc O\r", (0, -1), "line 1: expected lines that end in LF or CRLF, found CR"),
+        ("# x = y\ra\tO\rb\tO\r", (0, -1), "line 1: expected lines .* found CR"),
+        ("a O\r\nb O\rc O\r\n", (0, -1), "line 2: expected lines .* found CR"),
+        (f"{ONE}{ONE}".replace("\n", "\r"), (1, 2), "line 1: expected lines .* found CR"),
+        (ONE + ONE.replace("a", ""), (1, 2), "line 2: expected a word and its tag, found an empty"),
+        (ONE + ONE.replace("X", ""), (1, 2), "line 2: expected a word and its tag, found an empty"),
+        ("a\tO\nb\t\n", (0, -1), "line 2: expected 2 columns separated by tabs"),
+        ("a O\nb \n", (0, -1), "line 2: expected 2 columns"),
+        ("a\tO\n\tO\n", (0, -1), "line 2: expected 2 columns separated by tabs"),
+        ("a O\n\x0c\nb O\n", (0, -1), "line 2: expected 2 columns"),
+        ("New York;X\nthe city;O\nno way;O\n", (0, -1), "found semicolons: 'New York;X'"),
+        (3 * '{"words": ["a"], "tags": ["O"]}\n', (0, -1), "found JSON: "),
+        (3 * "Ann is old\tB-PER O O\n", (0, -1), "found sentences: 'Ann is old B-PER O O'"),
+        ("B-LOC Paris\nO is\nO old\n", (0, -1), "column 0 holds tags, not words: .*_column = 1"),
+        ("is O X\nold O X\nAnn B-PER X\n", (1, -1), "column 1 holds tags, not words"),
+        ("1 a X\n1 b X\n1 c X\n\n2 d X\n2 e X\n", (0, -1), "column 0 is the same .*_column = 1"),
+        ("0 a X\n1 b X\n\n2 c X\n3 d X\n", (0, -1), "column 0 numbers the words .*_column = 1"),
+        ("0 a X\n1 b X\n\n3 c X\n4 d X\n", (0, -1), "column 0 numbers the words .*_column = 1"),
+    ],
+)
+def test_what_is_no_column_file_is_one_sentence(tmp_path, text, columns, message):
+    with pytest.raises(InputError, match=message) as raised:
+        read_words_tags(write(tmp_path, text), *columns)
+    assert str(raised.value).startswith(str(tmp_path)) and "\n" not in str(raised.value)
 
 
 # Progress bars -----------------------------------------------------------------------------------

@@ -181,9 +181,9 @@ def test_odd_tags_are_named_and_change_nothing_else(tmp_path, capsys, odd):
 
 
 def test_odd_tags_of_a_file_of_three_words(tmp_path, capsys):
-    path = column_file(tmp_path, "word\ttag\nParis\tB-LOC\nis\tO\n")
+    path = column_file(tmp_path, "word\tx\nParis\tB-LOC\nis\tO\n")
     _, tags = read_words_tags(path)
-    assert "corpus.txt, line 1: tag 'tag' is not of the form" in capsys.readouterr().out
+    assert "corpus.txt, line 1: tag 'x' is not of the form" in capsys.readouterr().out
     assert scores(tags, [["O", "B-LOC", "O"]])["entity_f1"] == 1
     rows = "".join(f"w x {tag}\n" for tag in [*700 * ["B"], "a", "b", "c", "f", "e", "d"])
     read_words_tags(column_file(tmp_path, f"-DOCSTART- x O\n# sent_id = 1\n{rows}\n\n{rows}"))
