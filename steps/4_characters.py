@@ -20,7 +20,6 @@ hidden_dim = 100  # of an LSTM that reads words
 dropout = 0.5
 lr = 0.002  # of Adam
 seed = 1
-START, END = -2, -1  # places of <start> and <end> among the tags
 
 
 def read_sentences(name):
@@ -42,7 +41,7 @@ class Tagger(nn.Module):
         counts = Counter(word.lower() for words, _ in training for word in words)
         frequent = [word for word, n in counts.most_common() if n > 1]  # the others teach <unk>
         self.words = number(["<unk>", "<end>", *frequent])
-        self.names = sorted({tag for _, tags in training for tag in tags}) + ["<start>", "<end>"]
+        self.names = ["<start>", *sorted({tag for _, tags in training for tag in tags}), "<end>"]
         self.tags = number(self.names)
         self.dropout = nn.Dropout(dropout)
         self.embeddings = nn.Embedding(len(self.words), word_dim)
@@ -94,7 +93,7 @@ class Tagger(nn.Module):
 
     def parts(self, scores):
         """From <start>, from word to word, to <end>: (m - 2), (L - 2, m - 2, m - 2), (m - 2)"""
-        return scores[0, START, :START], scores[1:-1, :START, :START], scores[-1, :START, END]
+        return scores[0, 0, 1:-1], scores[1:-1, 1:-1, 1:-1], scores[-1, 1:-1, -1]
 
     def forward_algorithm(self, scores):
         """alpha[t, j] = log sum of exp(score) of all paths to tag j at word t, and log Z, ()"""
@@ -123,7 +122,7 @@ class Tagger(nn.Module):
         path = [(best + last).argmax().item()]
         for pointer in reversed(pointers):  # from the last word back
             path.append(pointer[path[-1]])
-        return path[::-1]
+        return [tag + 1 for tag in reversed(path)]  # tag 0 is <start>
 
 
 def entities(tags):
