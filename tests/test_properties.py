@@ -1,13 +1,11 @@
 """What is true of any sentence: generated ones are read, encoded, decoded and tagged."""
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import all_paths, tag_map_of
 
 from datasets import WCDataset, collate
-from inference import Tagger, ViterbiDecoder
+from inference import Tagger
 from machinery.errors import visible
 from machinery.runs import fingerprint
 from machinery.spans import scores, spans
@@ -77,19 +75,6 @@ def test_encoded_sentences_can_be_decoded(known, sentences, min_freq, caseless):
                 assert names[batch.tags[i, k] % len(names)] == tags[i][k]
             else:
                 assert not {tags[i][k], *tags[i][k - 1 : k]} <= tag_map.keys()
-
-
-@given(st.integers(1, 3), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(0, 999))
-def test_no_path_is_better_than_the_decoded_one(words_tags, lengths, seed):
-    tag_map = tag_map_of(words_tags)
-    m = len(tag_map)
-    generator = torch.Generator().manual_seed(seed)
-    # Few different values make ties likely.
-    tables = torch.randint(-3, 3, (len(lengths), max(lengths), m, m), generator=generator).float()
-    found = ViterbiDecoder(tag_map).decode(tables, torch.tensor(lengths))
-    for table, length, path in zip(tables, lengths, found, strict=True):
-        paths = all_paths(table, length, tag_map)
-        assert paths[tuple(path)] == max(paths.values())
 
 
 @given(st.lists(TAGS, max_size=12))

@@ -615,14 +615,6 @@ def test_a_crash_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch, f
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_other_constants_are_refused_on_resuming(tiny_train, monkeypatch):
-    tiny_train.main()
-    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
-    monkeypatch.setattr(tiny_train, "char_rnn_dim", 12)
-    with pytest.raises(errors.InputError, match="char_rnn_dim = 6.* found 12"):
-        tiny_train.main()
-
-
 @pytest.mark.parametrize(
     "criterion, message",
     [
