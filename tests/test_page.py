@@ -107,11 +107,32 @@ def test_a_number_typed_changed_by_key_or_dragged(page):
 
 
 def test_buttons_step_through(page):
-    for name, words in (("forward", "log Z"), ("viterbi", "best path's score")):
+    for name, table, words in (
+        ("forward", "alpha", "log Z"),
+        ("viterbi", "best", "The way back: <end> ← O ← O ← B-PER."),
+    ):
         for k in range(10):
             page.find_element("id", name).click()
-            assert len(page.find_elements("css selector", "td.now")) == 1
+            (now,) = page.find_elements("css selector", f"#{table} td.now")
+            assert len(page.find_elements("css selector", f"#{table} td.later")) == 9 - k
+            assert len(page.find_elements("css selector", f"#{table} td.from")) == 3 * (k > 2)
+            used = page.find_elements("css selector", "input.used")
+            assert len(used) == (4 if k > 2 else 2)
+            assert now.text.split()[0] in text(page, "step").rpartition("\n")[2]
             assert (words in text(page, "step")) == (k == 9)
+
+
+def test_a_step_shows_the_sums(page):
+    for _ in range(6):
+        page.find_element("id", "viterbi").click()
+    rows = [row.text for row in page.find_elements("css selector", "#step tbody tr")]
+    assert rows == [
+        "B-LOC 1.80 1.60 0.20 3.60",
+        "B-PER 1.70 1.60 1.10 4.40",
+        "O 0.80 1.60 0.80 3.20",
+    ]
+    assert page.find_element("css selector", "#step td.now").text == "4.40"
+    assert "4.40, from B-PER" in text(page, "step")
 
 
 def test_fits_a_phone_and_follows_a_finger(page):
@@ -129,5 +150,16 @@ def test_fits_a_phone_and_follows_a_finger(page):
         finger.pointer_action.move_to(cell).pointer_down().move_to(cell, 10).pointer_up()
         finger.perform()
         assert cell.get_attribute("value") == "1.7"
+        page.find_element("id", "forbid").click()
+        for value, left in (("x", 18), ("1.7", 27)):
+            finger.pointer_action.move_to(cell).pointer_down().pointer_up()
+            finger.perform()
+            assert cell.get_attribute("value") == value
+            assert text(page, "left").startswith(f"{left} of 27")
+        page.find_element("id", "forbid").click()
+        finger.pointer_action.move_to(cell).pointer_down().pointer_up()
+        finger.perform()
+        assert cell.get_attribute("value") == "1.7"
+        assert not cell.get_attribute("readonly")
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
