@@ -212,7 +212,7 @@ def scores(gold, predicted):
         "accuracy": _total(by_tag)["recall"],  # every word has one gold tag
         "macro_f1": sum(of_tag["f1"] for of_tag in by_tag.values()) / max(len(by_tag), 1),
     }
-    if are_spans(count_tags(gold, predicted)):
+    if are_spans(count_tags(gold)) or are_spans(count_tags(gold, predicted)):
         types = _scores_by_kind(map(spans, gold), map(spans, predicted))
         overall = _total(types)
         result["entity_f1"] = overall["f1"]

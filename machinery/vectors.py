@@ -5,9 +5,11 @@ a damaged or hostile one ends in a sentence that names the line.
 """
 
 import array
+import collections
 import errno
 import gzip
 import io
+import itertools
 import math
 import pathlib
 import re
@@ -16,10 +18,12 @@ import zipfile
 from machinery.errors import InputError, visible
 from machinery.text import decoded_lines, open_with_bar
 
-# In a word: the line has a number too many. In "R$ 000", digits alone, before numbers with a point.
+# In a word: the line has a number too many. "R$ 000" is a word: digits alone, before numbers with a
+# point.
 NUMBER_AT_END = re.compile(r" [-+]?\d*\.?\d+(e[-+]?\d+)?$")
-DIGITS_AT_END = re.compile(r"\D* \d+( \d+)*$")
-HEADER = re.compile(r"[0-9]{1,9} [1-9][0-9]{0,8}")  # word2vec's first line: words, dimensions
+DIGITS_AT_END = re.compile(r" \d+$")
+HEADER = re.compile(r"\s*([0-9]{1,9})\s+([1-9][0-9]{0,8})\s*")  # word2vec's: words, dimensions
+HEAD = 20  # lines that tell how many dimensions a file without a header has
 LONGEST_LINE = 1 << 20  # bytes; a small archive may unpack to a line that fills the memory
 
 
@@ -29,24 +33,27 @@ def vector_lines(emb_file):
     :raises InputError: a line has the wrong number of fields, or the file fewer or more lines than
         its header says
     """
-    words, dim, count = 0, None, None
-    for number, line in _text_lines(emb_file):
-        line = line.rstrip(" ")  # word2vec ends its lines with one
-        if number == 1 and HEADER.fullmatch(line):
-            count, dim = map(int, line.split(" "))
-            continue
+    # word2vec ends its lines with a space.
+    lines = ((number, line.rstrip(" ")) for number, line in _text_lines(emb_file))
+    head, words, count = list(itertools.islice(lines, HEAD)), 0, None
+    if head and (header := HEADER.fullmatch(head[0][1])):
+        count, dim = map(int, header.groups())
+        del head[0]
+    else:
+        # Words hold spaces, now and then, but most do not: what most lines have, or else the first.
+        spaces = [line.count(" ") for _, line in head if line.strip()]
+        dim = collections.Counter(spaces).most_common(1)[0][0] if spaces else 0
+    for number, line in itertools.chain(head, lines):
         if not line.strip():
             continue  # no word has no numbers; some files end with such a line
         words += 1
         spaces = line.count(" ")
-        if dim is None:
-            dim = spaces
         word, _, numbers = line.partition(" ")
         if spaces != dim or dim < 1:
             # Split from the right: a few of GloVe's tokens contain spaces.
             word, *fields = line.rsplit(" ", dim)
             one_too_many = NUMBER_AT_END.search(word) and not (
-                DIGITS_AT_END.match(word) and all("." in field for field in fields)
+                DIGITS_AT_END.search(word) and all("." in field for field in fields)
             )
             if dim < 1 or len(fields) != dim or one_too_many:
                 raise InputError(
@@ -54,6 +61,11 @@ def vector_lines(emb_file):
                     f"found {spaces + 1} fields: {line[:60]!r}"
                 )
             numbers = line[len(word) + 1 :]
+        if "\t" in word:
+            raise InputError(
+                f"{emb_file}, line {number}: expected a space after the word, found a tab: "
+                f"{line[:60]!r}"
+            )
         yield number, word, numbers
     if count not in (None, words):
         reason = "the file is incomplete" if words < count else "lines were added to it"
@@ -70,8 +82,10 @@ def parse_numbers(emb_file, number, word, numbers):
     try:
         vector = array.array("f", map(float, numbers.split(" ")))
     except ValueError as error:
+        found = f"{word} {numbers}"[:60]
         raise InputError(
-            f"{emb_file}, line {number}: expected numbers, found: {str(error)[:100]}"
+            f"{emb_file}, line {number}: expected a word and numbers, a space between them, found "
+            f"{found!r} ({str(error)[:100]})"
         ) from None
     if not math.isfinite(sum(vector)):  # a sum with NaN or infinity in it is not finite
         found = f"{word} {numbers}"[:60]

@@ -240,7 +240,16 @@ def test_without_expansion_only_words_of_the_corpus_are_kept(emb_file):
     "text, message",
     [
         ("a 1 2\nb 1\n", "line 2: expected a word and 2 numbers, found 2 fields"),
-        ("a 1 2\nb 1 x\n", "line 2: expected numbers, found: .*'x'"),
+        ("a 1 2\nb 1 x\n", "line 2: expected a word and numbers, .* found 'b 1 x' .*'x'"),
+        ("a 0,1 0,2\n", "line 1: expected a word and numbers, .* found 'a 0,1 0,2'"),
+        ("a  1 2\nb  3 4\n", "line 1: expected a word and numbers, a space between them"),
+        ("<<<<<<< HEAD\na 1 2\n", "line 1: expected a word and numbers"),
+        ("a 1 2\rb 1 2\r", "line 1: expected a word and numbers"),
+        ("a\t1\t2\n", r"line 1: expected a word and 1 numbers, found 1 fields: 'a\\t1\\t2'"),
+        ("a\t1 2\nb\t3 4\n", "line 1: expected a space after the word, found a tab"),
+        ("2 1 9\na 1 2 3\nb 1 2 3\n", "line 1: expected a word and 3 numbers, found 3 fields"),
+        ("a 0.1 0.2\n$ 1.5 0.3 0.4\n", "line 2: expected a word and 2 numbers, found 4 fields"),
+        ("a 1 2\nb 1 2 3\nc 1 2 3\n", "line 1: expected a word and 3 numbers, found 3 fields"),
         ("a 1 2\nb 1 nan\n", "line 2: expected finite numbers"),
         ("a 1 2\nb 1 2 3\n", "line 2: expected a word and 2 numbers, found 4 fields"),
         ("a 1 2\nb -.5e-3 1 2\n", "line 2: expected a word and 2 numbers, found 4 fields"),
@@ -262,6 +271,24 @@ def test_bad_embeddings(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         load_embeddings(str(path), maps_of("a b")[0])
+
+
+ODD_WORDS = "$ 1.5%|R$ 000|. 00 000|2 000|. . .|at name@x.com|7|3.5|1e-3|-".split("|")
+
+
+@pytest.mark.parametrize("word", [*ODD_WORDS, "\xa0", ".\xa0.", "\u2028", "a\x85b", "a\rb"])
+@pytest.mark.parametrize("header", ["", "3 2\n", "3\t2\n", " 3  2 \n"])
+@pytest.mark.parametrize("place", [0, 2])
+def test_odd_words_have_vectors_wherever_they_are(tmp_path, word, header, place):
+    rows = ["a 1e-1 -2.5E+01", "b .5 +1.0", f"{word} 0.25 0.5"]
+    rows.insert(place, rows.pop())
+    path = tmp_path / "vectors.txt"
+    path.write_bytes((header + "\n".join(rows)).encode())
+    embeddings, word_map, *_ = load_embeddings(str(path), maps_of("b")[0])
+    assert set(word_map) == {"<pad>", "<end>", "<unk>", "a", "b", word.lower()}
+    assert embeddings[word_map[word.lower()]].tolist() == [0.25, 0.5]
+    assert torch.equal(embeddings[word_map["a"]], torch.tensor([0.1, -25.0]))
+    assert embeddings[word_map["b"]].tolist() == [0.5, 1.0]
 
 
 VECTORS = "b 1 2\nnew 3 4\nA 9 9\na 5 6\n. . . 7 8\nnew 0 0\nlast -1e-3 .5\n"

@@ -163,6 +163,7 @@ def test_odd_tags_are_named_and_change_nothing_else(tmp_path, capsys, odd):
     lines = capsys.readouterr().out.splitlines()
     assert [f"line 75: tag {odd!r} is not" in line and "as B-PER" in line for line in lines] == [1]
     assert tags == [*IOB2, ["O", odd]]
+    assert "entity_f1" in scores([["B-PER", odd]], [[odd, odd]])  # whatever is predicted
     assert recognise_scheme(tags)[0] == "IOB2"
     assert find_criterion("f1", count_tags(tags)) == "entity_f1"
     assert find_criterion("entity_f1", count_tags(tags)) == "entity_f1"
