@@ -17,7 +17,7 @@ import itertools
 import math
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import END, START, InputError, run_script, visible
+from machinery.errors import END, START, InputError, refusing_damage, run_script
 
 # isort: split
 import torch
@@ -476,26 +476,10 @@ def restore_model(state, path="the checkpoint", **changes):
     arguments = state["model_arguments"] | dict(dropout=dropout) | changes
     if not can_resume(state):  # for tagging alone: without the language models
         arguments["co_training"] = False
-    try:
-        with torch.device("meta"):  # takes no memory, whatever sizes a damaged file claims
-            expected = shapes(LM_LSTM_CRF(**arguments).state_dict())
-        found = shapes(state["model"])
-        for name in expected | found:
-            if expected.get(name) != found.get(name):
-                raise ValueError(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
+    with refusing_damage(path):
         model = LM_LSTM_CRF(**arguments)
         model.load_state_dict(state["model"])
-    except (ArithmeticError, AttributeError, RuntimeError, TypeError, ValueError) as error:
-        reason = visible(str(error).partition("\n")[0][:200])
-        raise InputError(
-            f"{path}: holds no model of this version's LM_LSTM_CRF ({reason})"
-        ) from None
     return model
-
-
-def shapes(parameters):
-    """{name: size of the parameter, as a tuple}"""
-    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 if __name__ == "__main__":

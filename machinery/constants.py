@@ -6,8 +6,6 @@ assign    `python train.py epochs=20 lr=0.001` sets them from the command line
 
 import ast
 import difflib
-import math
-import operator
 import os
 import types
 from typing import NamedTuple
@@ -22,154 +20,89 @@ TRAINING = "training"  # training goes on in another way: said
 FREE = "free"  # nothing that a score or the weights depend on
 
 
+class Kind(NamedTuple):
+    """What a value may be."""
+
+    plain: type  # bool, int, float or str
+    expected: str  # in words
+    is_allowed: callable = bool  # a function of the plain value
+
+
 class Constant(NamedTuple):
-    """What a constant may be, in words and as a function that gives its plain value."""
+    """A row of the table."""
 
-    expected: str
-    plain: callable  # raises TypeError or ValueError for values that it cannot be
     role: str
+    kind: Kind
+    optional: bool = False  # it may be None
+    several: bool = False  # it may be a list
 
 
-def flag(role):
-    """True or False, or what is equal to them, such as 1 or a NumPy bool."""
-
-    def plain(value):
-        if isinstance(value, str) or value not in (0, 1):
-            raise ValueError
-        return bool(value)
-
-    return Constant("True or False", plain, role)
+def whole(lowest, highest=2**31 - 1):
+    """The kind of a whole number."""
+    words = f"a whole number from {lowest:,} to {highest:,}"
+    return Kind(int, words, lambda value: lowest <= value <= highest)
 
 
-def whole(role, lowest, highest=2**31 - 1):
-    """An integer, of whatever library."""
-
-    def plain(value):
-        if isinstance(value, bool) or not lowest <= operator.index(value) <= highest:
-            raise ValueError
-        return operator.index(value)
-
-    return Constant(f"a whole number from {lowest:,} to {highest:,}", plain, role)
+def choice(*names):
+    """The kind of a string that is one of some."""
+    return Kind(str, f"one of {', '.join(map(repr, names))}", names.__contains__)
 
 
-def number(role, expected, allowed):
-    """A finite number for which `allowed` is true, of whatever library."""
-
-    def plain(value):
-        if isinstance(value, (bool, str, bytes)) or not math.isfinite(value := float(value)):
-            raise ValueError
-        if not allowed(value):
-            raise ValueError
-        return value
-
-    return Constant(f"a number {expected}", plain, role)
-
-
-def choice(role, *names):
-    """One of some strings."""
-
-    def plain(value):
-        if not isinstance(value, str) or value not in names:
-            raise ValueError
-        return str(value)
-
-    return Constant(f"one of {', '.join(map(repr, names))}", plain, role)
-
-
-def text(role):
-    """A string."""
-
-    def plain(value):
-        if not isinstance(value, str) or not value:
-            raise ValueError
-        return str(value)
-
-    return Constant("a name", plain, role)
-
-
-def path(role=FREE):
-    """The name of a file."""
-
-    def plain(value):
-        value = os.fspath(value)
-        if not isinstance(value, str) or not value or "\0" in value:
-            raise ValueError
-        return str(value)
-
-    return Constant("the path of a file", plain, role)
-
-
-def paths(role):
-    """The name of a file, or a list of names."""
-    one = path().plain
-
-    def plain(value):
-        if not isinstance(value, (list, tuple)):
-            return one(value)
-        if not value:
-            raise ValueError
-        return [one(name) for name in value]
-
-    return Constant("the path of a file, or a list of paths", plain, role)
-
-
-def optional(constant):
-    """What `constant` may be, or None."""
-    expected, plain, role = constant
-    return Constant(f"{expected}, or None", lambda v: None if v is None else plain(v), role)
-
-
-POSITIVE = "above 0", lambda value: value > 0
-NOT_NEGATIVE = "from 0 on", lambda value: value >= 0
-BELOW_1 = "from 0 to below 1", lambda value: 0 <= value < 1
-SHARE = "from 0 to 1", lambda value: 0 <= value <= 1
+FLAG = Kind(bool, "True or False", lambda value: True)
+PATH = Kind(str, "the path of a file", lambda value: value and "\0" not in value)
+NAME = Kind(str, "a name")
+COUNT, LAYERS, SIZE, COLUMN = whole(1), whole(1, 100), whole(1, 10**5), whole(-1000, 1000)
+POSITIVE = Kind(float, "a number above 0", lambda value: 0 < value < float("inf"))
+NOT_NEGATIVE = Kind(float, "a number from 0 on", lambda value: 0 <= value < float("inf"))
+BELOW_1 = Kind(float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+SHARE = Kind(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 CONSTANTS = dict(
-    train_file=paths(TRAINING),
-    val_file=optional(path(SCORE)),
-    test_file=optional(path()),
-    word_column=whole(FIXED, -1000, 1000),
-    tag_column=whole(FIXED, -1000, 1000),
-    emb_file=optional(path()),
-    min_word_freq=whole(FIXED, 1),
-    min_lm_freq=whole(FIXED, 1),
-    min_char_freq=whole(FIXED, 1),
-    caseless=flag(FIXED),
-    expand_vocab=flag(FIXED),
-    tag_scheme=optional(choice(FIXED, "IOB2", "BIOES")),
-    use_characters=flag(MODEL),
-    co_training=flag(MODEL),
-    highway_layers=whole(MODEL, 0, 100),
-    bidirectional=flag(MODEL),
-    attention_heads=whole(MODEL, 0, 1000),
-    use_crf=flag(MODEL),
-    constrain_tags=flag(SCORE),
-    char_emb_dim=whole(MODEL, 1, 10**5),
-    char_rnn_dim=whole(MODEL, 1, 10**5),
-    char_rnn_layers=whole(MODEL, 1, 100),
-    word_emb_dim=whole(MODEL, 1, 10**5),
-    word_rnn_dim=whole(MODEL, 1, 10**5),
-    word_rnn_layers=whole(MODEL, 1, 100),
-    dropout=number(TRAINING, *BELOW_1),
-    fine_tune_word_embeddings=flag(FIXED),
-    optimizer=text(TRAINING),  # `checked` says which: train.py alone knows the optimizers
-    lr=number(TRAINING, *NOT_NEGATIVE),
-    lr_decay=number(TRAINING, *NOT_NEGATIVE),
-    momentum=number(TRAINING, *BELOW_1),
-    weight_decay=number(TRAINING, *BELOW_1),
-    grad_clip=optional(number(TRAINING, *POSITIVE)),
-    averaging=number(TRAINING, *BELOW_1),
-    unk_rate=number(TRAINING, *SHARE),
-    batch_size=whole(TRAINING, 1, 10**6),
-    eval_batch_size=whole(FREE, 1, 10**6),
-    half_precision=flag(TRAINING),
-    epochs=whole(FREE, 0, 10**6),
-    patience=whole(TRAINING, 1),
-    criterion=choice(SCORE, "f1", "entity_f1", "macro_f1", "accuracy"),
-    seed=whole(TRAINING, -(2**63), 2**64 - 1),
-    checkpoint=optional(path()),
-    last_file=path(),
-    best_file=path(),
+    train_file=Constant(TRAINING, PATH, several=True),
+    val_file=Constant(SCORE, PATH, optional=True),
+    test_file=Constant(FREE, PATH, optional=True),
+    word_column=Constant(FIXED, COLUMN),
+    tag_column=Constant(FIXED, COLUMN),
+    emb_file=Constant(FREE, PATH, optional=True),
+    min_word_freq=Constant(FIXED, COUNT),
+    min_lm_freq=Constant(FIXED, COUNT),
+    min_char_freq=Constant(FIXED, COUNT),
+    caseless=Constant(FIXED, FLAG),
+    expand_vocab=Constant(FIXED, FLAG),
+    tag_scheme=Constant(FIXED, choice("IOB2", "BIOES"), optional=True),
+    use_characters=Constant(MODEL, FLAG),
+    co_training=Constant(MODEL, FLAG),
+    highway_layers=Constant(MODEL, whole(0, 100)),
+    bidirectional=Constant(MODEL, FLAG),
+    attention_heads=Constant(MODEL, whole(0, 1000)),
+    use_crf=Constant(MODEL, FLAG),
+    constrain_tags=Constant(SCORE, FLAG),
+    char_emb_dim=Constant(MODEL, SIZE),
+    char_rnn_dim=Constant(MODEL, SIZE),
+    char_rnn_layers=Constant(MODEL, LAYERS),
+    word_emb_dim=Constant(MODEL, SIZE),
+    word_rnn_dim=Constant(MODEL, SIZE),
+    word_rnn_layers=Constant(MODEL, LAYERS),
+    dropout=Constant(TRAINING, BELOW_1),
+    fine_tune_word_embeddings=Constant(FIXED, FLAG),
+    optimizer=Constant(TRAINING, NAME),  # `checked` says which: train.py alone knows them
+    lr=Constant(TRAINING, NOT_NEGATIVE),
+    lr_decay=Constant(TRAINING, NOT_NEGATIVE),
+    momentum=Constant(TRAINING, BELOW_1),
+    weight_decay=Constant(TRAINING, BELOW_1),
+    grad_clip=Constant(TRAINING, POSITIVE, optional=True),
+    averaging=Constant(TRAINING, BELOW_1),
+    unk_rate=Constant(TRAINING, SHARE),
+    batch_size=Constant(TRAINING, whole(1, 10**6)),
+    eval_batch_size=Constant(FREE, whole(1, 10**6)),
+    half_precision=Constant(TRAINING, FLAG),
+    epochs=Constant(FREE, whole(0, 10**6)),
+    patience=Constant(TRAINING, COUNT),
+    criterion=Constant(SCORE, choice("f1", "entity_f1", "macro_f1", "accuracy")),
+    seed=Constant(TRAINING, whole(-(2**63), 2**64 - 1)),
+    checkpoint=Constant(FREE, PATH, optional=True),
+    last_file=Constant(FREE, PATH),
+    best_file=Constant(FREE, PATH),
 )
 
 
@@ -183,22 +116,30 @@ def plain_value(name, value):
 
     :raises InputError: it is nothing that the constant may be
     """
-    expected, plain, _ = CONSTANTS[name]
+    _, kind, optional, several = CONSTANTS[name]
+    if value is None and optional:
+        return None
+    is_list = several and isinstance(value, (list, tuple)) and len(value) > 0
     try:
-        return plain(value)
+        plain = [_plain(kind, each) for each in (value if is_list else [value])]
     except (ArithmeticError, RuntimeError, TypeError, ValueError):
+        expected = kind.expected + ", or a list of paths" * several + ", or None" * optional
         found = repr(value)
         found = found if len(found) <= 60 else f"{found[:57]}..."
         raise InputError(f"{name}: expected {expected}, found {found}") from None
+    return plain if is_list else plain[0]
 
 
-def is_plain(name, value):
-    """Whether it is what plain_value gives."""
-    try:
-        plain = plain_value(name, value)
-    except InputError:
-        return False
-    return plain == value and type(plain) is type(value)
+def _plain(kind, value):
+    """:raises ArithmeticError, RuntimeError, TypeError, ValueError: it is not of this kind"""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    plain = kind.plain(value)
+    # int(2.5), float("1") and str(1) are not equal to what they come from; True would be, to 1.
+    is_flag = isinstance(value, bool) and kind.plain is not bool
+    if is_flag or plain != value or not kind.is_allowed(plain):
+        raise ValueError
+    return plain
 
 
 def checked(module, recipes):

@@ -1,7 +1,9 @@
 """What every room needs: errors and streams as a user meets them, and the four special names."""
 
+import contextlib
 import io
 import os
+import pickle
 import re
 import sys
 
@@ -18,6 +20,25 @@ SMALLER = (
 
 class InputError(ValueError):
     """Something from outside is wrong: the message is a sentence for the user, not a bug report."""
+
+
+@contextlib.contextmanager
+def refusing_damage(path):
+    """Whatever goes wrong in the block with what a checkpoint holds becomes one sentence.
+
+    :raises InputError: the file is damaged, or not what it should be
+    """
+    try:
+        yield
+    except Exception as error:  # damage raises many kinds
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, pickle.UnpicklingError):
+            reason = "it holds more than plain data; no code in it was run"
+        reason = visible(" ".join(reason.split()))[:200]
+        raise InputError(
+            f"{path}: expected a checkpoint of train.py, found a damaged or different file "
+            f"({reason})"
+        ) from None
 
 
 def run_script(main, when_stopped=lambda: ""):

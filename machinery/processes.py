@@ -22,7 +22,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from machinery.errors import InputError, visible
+from machinery.errors import InputError, refusing_damage, visible
 
 _RUNS = itertools.count()  # a script may call train.main more than once
 
@@ -202,10 +202,8 @@ def set_rng_states(path, states, seed, epoch):
     torch.manual_seed(int.from_bytes(digest[:4], "big"))
     if len(states) != processes():
         return
-    try:
+    with refusing_damage(path):
         own = states[rank()]
         torch.set_rng_state(own["cpu"])
         if torch.cuda.is_available() and len(own["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(own["cuda"])
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None

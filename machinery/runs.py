@@ -7,43 +7,44 @@ trusting the file; PARTS describes it.
 import hashlib
 import itertools
 import os
-import sys
 
-from machinery.checkpoints import DAMAGE, load_checkpoint, save_checkpoint, save_history
-from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, is_plain, names
-from machinery.errors import END, PAD, START, UNK, InputError, visible
+from torch import Tensor
+
+from machinery.checkpoints import load_checkpoint, save_checkpoint, save_history
+from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, names, plain_value
+from machinery.errors import InputError, refusing_damage
 from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
-from machinery.spans import OF_SPAN
 
 FORMAT = 6
 READABLE = (5, 6)  # 5: best_file held everything, as last_file does
-# What a run notes of every epoch. Of these, only SURE are there in every run: without language
-# models there is no lm_loss, without validation data there are no scores.
+# What a run notes of every epoch, if it has it: without language models there is no lm_loss,
+# without validation data there are no scores.
 HISTORY = tuple(
     "epoch seconds lr lm_loss tag_loss val_loss accuracy macro_f1 entity_f1 precision recall "
     "best".split()
 )
-SURE = {"epoch", "seconds", "lr", "tag_loss", "best"}
+PLAIN = (bool, int, float, str, type(None))
+# What is where in a checkpoint. {str: int} is a dict of such entries, [Tensor] a list of them.
 PARTS = dict(
     format=int,
     run=str,  # a random name, which tells this run's files from another's
-    settings=dict,  # the constants that it depends on, and fingerprints for its data files
-    model_arguments=dict,  # those of LM_LSTM_CRF
-    word_map=dict,
-    char_map=dict,
-    tag_map=dict,
+    settings={str: PLAIN},  # the constants that it depends on, and fingerprints of its data files
+    model_arguments={str: PLAIN},  # those of LM_LSTM_CRF
+    word_map={str: int},
+    char_map={str: int},
+    tag_map={str: int},
     scheme=(str, type(None)),  # of the tags: "IOB1", "IOB2", "BIOES", or None if they mark no spans
     rare_from=int,  # the first of the words that occur once; the others that do follow it
     epoch=int,  # how many are finished
     best_score=float,
     epochs_since_best=int,
-    history=list,  # of every epoch a dict, whose keys are in HISTORY
-    model=dict,  # the state_dict to tag with: the averaged weights where weights are averaged
-    weights=list,  # the weights to train on; empty if they are the same
+    history=[{str: (int, float)}],  # of every epoch what HISTORY names
+    model={str: Tensor},  # the state_dict to tag with: averaged weights where weights are averaged
+    weights=[Tensor],  # the weights to train on; empty if they are the same
     averaged=int,  # how many steps are in the average
     optimizer=dict,  # its state_dict
-    rng=list,  # for every process, what rng_states gives
+    rng=[dict],  # for every process, what rng_states gives
 )
 # last_file has all parts; best_file lacks these, and the language models, which tagging never uses.
 FOR_TRAINING = ("weights", "averaged", "optimizer", "rng")
@@ -118,7 +119,7 @@ class RunState:
         Without an optimizer, nothing will be trained, and the model keeps those weights.
 
         :param state: as load_run gives it
-        :raises ValueError, RuntimeError, ...: DAMAGE, its weights are not of this model
+        :raises ValueError, RuntimeError, ...: its weights are not of this model
         """
         self.name, self.epoch, self.history = state["run"], state["epoch"], state["history"]
         self.best_score, self.epochs_since_best = state["best_score"], state["epochs_since_best"]
@@ -147,10 +148,8 @@ class RunState:
                 "the optimizer; resume from the run's last_file"
             )
         self.parts["settings"] = settings
-        try:
+        with refusing_damage(path):
             self.load_state_dict(state)
-        except DAMAGE as error:
-            raise InputError(f"{path}: cannot be resumed, it may be damaged ({error!r})") from None
         if changes_scores(state["settings"], settings):
             self.best_score, self.epochs_since_best = -1.0, 0
             _keep_aside("is the best by another measure", best_file)
@@ -213,78 +212,51 @@ def load_run(path):
     :raises OSError: the file cannot be read
     """
     state = load_checkpoint(path)
-    if type(state.get("format")) is not int:
-        raise InputError(f"{path}: expected a checkpoint of train.py, found other data")
-    if state["format"] not in READABLE:
+    if type(state.get("format")) is int and state["format"] not in READABLE:
         raise InputError(
             f"{path}: expected checkpoint format {FORMAT}, found {state['format']}; use the "
             "version of this project that wrote it, or train again"
         )
-    try:
+    with refusing_damage(path):
+        state["model"] = dict(state["model"])  # it was saved as an OrderedDict
         _check(state)
-    except DAMAGE as error:
-        reason = visible(str(error)[:200])
-        raise InputError(f"{path}: expected a checkpoint of train.py, found one {reason}") from None
     return state
 
 
 def _check(state):
-    """:raises ValueError: a part is missing, or is not what later code relies on, in words"""
+    """:raises KeyError, ValueError, ...: a part is missing or is no plain data of its kind"""
     for name, kind in PARTS.items():
         if name in FOR_TRAINING and not can_resume(state):
             continue
-        if name not in state or not isinstance(state[name], kind) or isinstance(state[name], bool):
+        if name not in state or not _is_of(kind, state[name]):
             raise ValueError(f"without {name!r}")
-    arguments, settings = state["model_arguments"], state["settings"]
-    # A constant of the model or of training may be newer than the file, which then lacks it.
-    needed = set(names(FIXED, SCORE))
-    for name in names(MODEL, FIXED, SCORE, TRAINING):
-        is_there = name in settings or name in needed
-        if not name.endswith("_file") and is_there and not is_plain(name, settings.get(name)):
-            raise ValueError(f"whose settings have no {name}")
-        if name in names(MODEL) and name in arguments and not is_plain(name, arguments[name]):
-            raise ValueError(f"whose model has no {name}")
-    for name, size_name, special in (
-        ("word_map", "vocab_size", {PAD, END, UNK}),
-        ("char_map", "charset_size", {PAD, END, UNK}),
-        ("tag_map", "tagset_size", {START, END}),
-    ):
-        if not _numbers_from_0(state[name]) or not special <= state[name].keys():
-            raise ValueError(f"whose {name} does not number its entries from 0")
-        if arguments[size_name] != len(state[name]) or type(arguments[size_name]) is not int:
-            raise ValueError(
-                f"whose {name} has {len(state[name]):,} entries where {size_name} is "
-                f"{arguments[size_name]!r}"
-            )
-    epochs = [entry["epoch"] for entry in state["history"] if is_entry(entry)]
-    if epochs != list(range(1, len(state["history"]) + 1)) or len(epochs) != state["epoch"]:
-        raise ValueError("whose history is not that of its epochs")
-    schemes = ("IOB1", "IOB2", "BIOES") if any(map(OF_SPAN.fullmatch, state["tag_map"])) else ()
-    if state["scheme"] not in (None, *schemes):
-        raise ValueError(f"whose tags are not written in scheme {state['scheme']!r}")
+    for name in names(FIXED, SCORE):  # a constant of the model or of training may be newer
+        plain_value(name, state["settings"][name])
+    for name, size in dict(word="vocab_size", char="charset_size", tag="tagset_size").items():
+        indices = list(state[f"{name}_map"].values())
+        if indices != list(range(len(indices))) or len(indices) != state["model_arguments"][size]:
+            raise ValueError(f"its {name}_map does not number what its model knows")
     if not all(tensor.isfinite().all() for tensor in state["model"].values()):
-        raise ValueError("whose weights are not finite")
+        raise ValueError("its weights are not finite")
+
+
+def _is_of(kind, value):
+    """Whether a value is of a kind of PARTS; True is no int."""
+    if isinstance(kind, tuple):
+        return any(_is_of(one, value) for one in kind)
+    if isinstance(kind, list):
+        return type(value) is list and all(_is_of(kind[0], each) for each in value)
+    if isinstance(kind, dict):
+        ((of_key, of_value),) = kind.items()
+        return type(value) is dict and all(
+            _is_of(of_key, key) and _is_of(of_value, each) for key, each in value.items()
+        )
+    return type(value) is kind
 
 
 def can_resume(state):
     """Whether a checkpoint has what training needs: it is a last_file, not a best_file."""
     return any(name in state for name in FOR_TRAINING)
-
-
-def is_entry(entry):
-    """Whether it is a dict for the history: names that we know, and numbers that can be shown."""
-    known = type(entry) is dict and SURE <= entry.keys() <= set(HISTORY)
-    return known and all(
-        type(v) in (int, float) and abs(v) <= sys.float_info.max for v in entry.values()
-    )
-
-
-def _numbers_from_0(mapping):
-    """Whether a dict is {string: 0, string: 1, ...}"""
-    return all(
-        type(entry) is str and type(index) is int and index == position
-        for position, (entry, index) in enumerate(mapping.items())
-    )
 
 
 def check_same_model(path, before, settings):

@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import decimal
 import fractions
 import math
 import pathlib
@@ -13,7 +12,6 @@ import torch
 from conftest import TINY_CORPUS, differences
 
 import train
-from inference import Tagger
 from machinery import device, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import CONSTANTS, assign, checked, plain_value
@@ -54,7 +52,7 @@ class Odd:
 NEVER = [Odd(), print, {}, [], [1], b"a", "", "\0", 1j, torch.ones(2)]
 NEVER += [math.nan, math.inf, -math.inf]
 NO_NUMBER = [*NEVER, "0.5", "1", "a", True, None]
-NO_WHOLE = [*NO_NUMBER, 0.5, 1.0, 10**30, fractions.Fraction(1, 2)]
+NO_WHOLE = [*NO_NUMBER, 0.5, 10**30, fractions.Fraction(1, 2)]
 NO_FLAG = [*NEVER, None, "True", "", 2, -1, 0.5]
 NO_PATH = [Odd(), {}, b"a", 1j, 1, 0.5, True, "", "\0", "a\0b", torch.ones(2), print]
 WRONG = dict(
@@ -116,8 +114,7 @@ def test_a_wrong_value_is_one_line(tiny_train, monkeypatch, as_command, tmp_path
 def test_what_is_not_refused_is_plain(name):
     """Whatever is tried: the value that is used equals what was given, and can be saved."""
     others = [0, 1, 2, 10, 0.25, False, "a", "IOB2", "f1", "sgd", ["a", "b"], ("a",)]
-    others += [fractions.Fraction(1, 4), decimal.Decimal("0.25"), torch.tensor(1), torch.tensor(0)]
-    others += [pathlib.PurePosixPath("a")]
+    others += [fractions.Fraction(1, 4), torch.tensor(1), pathlib.PurePosixPath("a")]
     accepted = 0
     for value in others:
         with contextlib.suppress(InputError):
@@ -131,53 +128,6 @@ def test_what_is_not_refused_is_plain(name):
     assert 0 < accepted < len(others)
 
 
-# Numbers of other libraries ----------------------------------------------------------------------
-
-
-def numbers_of_others():
-    """{kind: (a float of 0.25, an int of 3, a true flag, a string's function)}"""
-
-    class Text(str):
-        pass
-
-    kinds = {"Python's": (fractions.Fraction(1, 4), torch.tensor(3), 1, Text)}
-    with contextlib.suppress(ImportError):
-        import numpy
-
-        kinds["NumPy's"] = numpy.float32(0.25), numpy.int64(3), numpy.bool_(True), numpy.str_
-        kinds["NumPy's doubles"] = numpy.float64(0.25), numpy.array(3), numpy.array(1), numpy.str_
-    return kinds
-
-
-@pytest.mark.parametrize("kind", numbers_of_others())
-def test_numbers_of_other_libraries_can_be_saved(
-    tiny_train, monkeypatch, tmp_path, on_cpu, stop_after, kind
-):
-    """They train the same as Python's own, and what is saved can be loaded and resumed."""
-    number, count, true, text = numbers_of_others()[kind]
-    last, best = tiny_train.last_file, tiny_train.best_file
-    plain = dict.fromkeys(("dropout", "unk_rate", "momentum"), 0.25)
-    plain |= dict(char_emb_dim=3, epochs=3, seed=3, caseless=True, constrain_tags=True)
-    plain |= dict(optimizer="adamw", last_file=last, best_file=best)
-    odd = dict.fromkeys(("dropout", "unk_rate", "momentum"), number)
-    odd |= dict.fromkeys(("char_emb_dim", "epochs", "seed"), count)
-    odd |= dict.fromkeys(("caseless", "constrain_tags"), true)
-    odd |= dict(
-        optimizer=text("adamw"), last_file=text(f"{last}.odd"), best_file=text(f"{best}.odd")
-    )
-    for constants in (plain, odd):
-        for name, value in constants.items():
-            monkeypatch.setattr(tiny_train, name, value)
-        if constants is odd:
-            stop_after(1)
-            monkeypatch.setattr(tiny_train, "checkpoint", pathlib.Path(tiny_train.last_file))
-        tiny_train.main()
-    assert differences(last, f"{last}.odd") == []
-    assert Tagger(f"{best}.odd").tag([["Paris"]])
-    settings = load_checkpoint(f"{last}.odd")["settings"].values()
-    assert {type(value) for value in settings} <= {int, float, bool, str, type(None)}
-
-
 def test_what_cannot_be_loaded_is_said_after_the_first_epoch(
     tiny_train, monkeypatch, as_command, tmp_path
 ):
@@ -188,7 +138,7 @@ def test_what_cannot_be_loaded_is_said_after_the_first_epoch(
     )
     status, errors = as_command(tiny_train.main)
     assert status == 1 and len(errors) == 1
-    assert ".pt: expected a checkpoint, found a file that cannot be loaded" in errors[0]
+    assert ".pt: expected a checkpoint of train.py, found a damaged or different file" in errors[0]
     assert not list(tmp_path.glob("*.pt"))
 
 
