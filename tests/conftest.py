@@ -1,6 +1,7 @@
 """What the tests share: the slow mark, a tiny corpus and model, real data if there is any."""
 
 import contextlib
+import csv
 import os
 import pathlib
 import re
@@ -128,6 +129,18 @@ def tiny_train(monkeypatch, tmp_path, tiny_corpus):
 
 
 @pytest.fixture
+def with_embeddings(tiny_train, monkeypatch, tmp_path):
+    """tiny_train with a file of vectors that are not trained."""
+    path = tmp_path / "vectors.txt"
+    path.write_text("hotel 1 1 1\nleft 2 2 2\nzebra 3 3 3\n")
+    monkeypatch.setattr(tiny_train, "emb_file", str(path))
+    monkeypatch.setattr(tiny_train, "min_word_freq", 2)
+    monkeypatch.setattr(tiny_train, "min_lm_freq", 2)
+    monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", False)
+    return tiny_train
+
+
+@pytest.fixture
 def stop_after(monkeypatch):
     """:return: a function that trains as train's constants say, but is killed after an epoch"""
 
@@ -231,6 +244,12 @@ def edited_copy(root, tmp_path, tiny_corpus):
         )
 
     return start
+
+
+def rows(path):
+    """A CSV file as a list of dicts of strings."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def equal(a, b):

@@ -3,16 +3,16 @@
 import ast
 import contextlib
 import fractions
-import math
 import pathlib
 import sys
 
 import pytest
 import torch
 from conftest import TINY_CORPUS, differences
+from constants_table import ROWS
 
 import train
-from machinery import device, runs
+from machinery import runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import CONSTANTS, assign, checked, plain_value
 from machinery.errors import InputError
@@ -35,6 +35,15 @@ def test_the_table_has_every_constant_of_the_script(root):
         assert all(getattr(train, name) is None for name in recipe)
 
 
+def test_every_constant_has_a_row():
+    """Among the tests, too: another value of each, what that means, and wrong ones."""
+    assert list(ROWS) == list(CONSTANTS)
+    assert {n: row.role for n, row in ROWS.items()} == {n: c.role for n, c in CONSTANTS.items()}
+    plain = {name: row.other for name, row in ROWS.items() if row.other is not ...}
+    assert {name: plain_value(name, value) for name, value in plain.items()} == plain
+    assert not [name for name, value in plain.items() if getattr(train, name) == value]
+
+
 def test_a_recipe_fills_in_what_is_none():
     given = vars(train) | dict(optimizer="sgd", lr=None, unk_rate=0.25)
     constants = checked(given, train.RECIPES)
@@ -42,63 +51,11 @@ def test_a_recipe_fills_in_what_is_none():
     assert checked(given | dict(grad_clip=None), train.RECIPES).grad_clip is None
 
 
-class Odd:
-    """Neither a number nor a path."""
-
-    def __repr__(self):
-        return "x" * 1000
-
-
-NEVER = [Odd(), print, {}, [], [1], b"a", "", "\0", 1j, torch.ones(2)]
-NEVER += [math.nan, math.inf, -math.inf]
-NO_NUMBER = [*NEVER, "0.5", "1", "a", True, None]
-NO_WHOLE = [*NO_NUMBER, 0.5, 10**30, fractions.Fraction(1, 2)]
-NO_FLAG = [*NEVER, None, "True", "", 2, -1, 0.5]
-NO_PATH = [Odd(), {}, b"a", 1j, 1, 0.5, True, "", "\0", "a\0b", torch.ones(2), print]
-WRONG = dict(
-    train_file=[*NO_PATH, None, [], [None], ["a", ""], [["a"]]],
-    val_file=[*NO_PATH, []],
-    test_file=NO_PATH,
-    emb_file=NO_PATH,
-    checkpoint=NO_PATH,
-    last_file=[*NO_PATH, None],
-    best_file=[*NO_PATH, None],
-    tag_scheme=[*NEVER, "IOB", "iob2", 2, True],
-    optimizer=[*NEVER, None, "adam", "SGD"],
-    criterion=[*NEVER, None, "f2", "F1"],
-    word_column=[*NO_WHOLE, 10**6],
-    tag_column=[*NO_WHOLE, 10**6],
-    seed=[*NO_WHOLE, 2**64],
-    highway_layers=[*NO_WHOLE, -1, 20_000],
-    attention_heads=[*NO_WHOLE, -1],
-    epochs=[*NO_WHOLE, -1],
-    dropout=[*NO_NUMBER, -0.1, 1, 1.5],
-    momentum=[*NO_NUMBER, -0.1, 1],
-    weight_decay=[*NO_NUMBER, -0.1, 1],
-    grad_clip=[wrong for wrong in NO_NUMBER if wrong is not None] + [0, 0.0, -5],
-)
-WRONG |= dict.fromkeys(
-    "min_word_freq min_lm_freq min_char_freq char_emb_dim char_rnn_dim char_rnn_layers "
-    "word_emb_dim word_rnn_dim word_rnn_layers batch_size eval_batch_size patience".split(),
-    [*NO_WHOLE, 0, -1, 10**18],
-)
-WRONG |= dict.fromkeys(
-    "caseless expand_vocab use_characters co_training bidirectional use_crf constrain_tags "
-    "fine_tune_word_embeddings half_precision".split(),
-    NO_FLAG,
-)
-WRONG |= dict.fromkeys(["lr", "lr_decay", "unk_rate", "averaging"], [*NO_NUMBER, -0.1])
-
-
-def test_every_constant_has_wrong_values_here():
-    assert set(WRONG) == set(CONSTANTS)
-
-
 @pytest.mark.parametrize("name", CONSTANTS)
 def test_a_wrong_value_is_one_line(tiny_train, monkeypatch, as_command, tmp_path, name):
     """Before anything is read or written. Where None is wrong, a recipe may have a better value."""
     before = sorted(tmp_path.iterdir())
-    for wrong in WRONG[name]:
+    for wrong in ROWS[name].wrong:
         if wrong is None and name in train.RECIPES["adamw"]:
             continue
         with monkeypatch.context() as patch:
@@ -113,10 +70,10 @@ def test_a_wrong_value_is_one_line(tiny_train, monkeypatch, as_command, tmp_path
 @pytest.mark.parametrize("name", CONSTANTS)
 def test_what_is_not_refused_is_plain(name):
     """Whatever is tried: the value that is used equals what was given, and can be saved."""
-    others = [0, 1, 2, 10, 0.25, False, "a", "IOB2", "f1", "sgd", ["a", "b"], ("a",)]
-    others += [fractions.Fraction(1, 4), torch.tensor(1), pathlib.PurePosixPath("a")]
+    tried = [0, 1, 2, 10, 0.25, False, "a", "IOB2", "f1", "sgd", ["a", "b"], ("a",)]
+    tried += [fractions.Fraction(1, 4), torch.tensor(1), pathlib.PurePosixPath("a")]
     accepted = 0
-    for value in others:
+    for value in tried:
         with contextlib.suppress(InputError):
             plain = plain_value(name, value)
             accepted += 1
@@ -125,7 +82,7 @@ def test_what_is_not_refused_is_plain(name):
             value = str(value) if isinstance(value, pathlib.PurePath) else value
             again = plain_value(name, plain)
             assert plain == value == again and type(again) is type(plain)
-    assert 0 < accepted < len(others)
+    assert 0 < accepted < len(tried)
 
 
 def test_what_cannot_be_loaded_is_said_after_the_first_epoch(
@@ -246,96 +203,3 @@ def test_without_validation_data_the_last_epoch_counts(
     monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
     tiny_train.main()
     assert differences(tmp_path / "last.pt", tiny_train.last_file) == []
-
-
-# Changed on resuming -----------------------------------------------------------------------------
-
-OTHER = dict(
-    word_column=-2,  # the same column, by another number
-    tag_column=1,
-    min_word_freq=2,
-    min_lm_freq=2,
-    min_char_freq=2,
-    caseless=False,
-    expand_vocab=False,
-    tag_scheme="BIOES",
-    use_characters=False,
-    co_training=False,
-    highway_layers=2,
-    bidirectional=False,
-    attention_heads=2,
-    use_crf=False,
-    constrain_tags=False,
-    char_emb_dim=6,
-    char_rnn_dim=7,
-    char_rnn_layers=2,
-    word_emb_dim=8,
-    word_rnn_dim=10,
-    word_rnn_layers=2,
-    dropout=0.25,
-    fine_tune_word_embeddings=False,
-    optimizer="sgd",
-    lr=0.125,
-    lr_decay=0.125,
-    momentum=0.125,
-    weight_decay=0.125,
-    grad_clip=1.0,
-    averaging=0.125,
-    unk_rate=0.125,
-    batch_size=3,
-    eval_batch_size=3,
-    half_precision=True,
-    epochs=2,
-    patience=3,
-    criterion="accuracy",
-    seed=3,
-)
-
-
-def test_what_another_value_means():
-    """Written out, since the other tests go by the table."""
-    roles = dict(
-        model="use_characters co_training highway_layers bidirectional attention_heads use_crf "
-        "char_emb_dim char_rnn_dim char_rnn_layers word_emb_dim word_rnn_dim word_rnn_layers",
-        fixed="word_column tag_column min_word_freq min_lm_freq min_char_freq caseless "
-        "expand_vocab tag_scheme fine_tune_word_embeddings",
-        score="val_file constrain_tags criterion",
-        free="test_file emb_file eval_batch_size epochs checkpoint last_file best_file",
-    )
-    expected = {name: role for role, names in roles.items() for name in names.split()}
-    assert {n: c.role for n, c in CONSTANTS.items()} == dict.fromkeys(
-        CONSTANTS, "training"
-    ) | expected
-
-
-def test_every_constant_but_paths_has_another_value_here():
-    paths = {"checkpoint", *(name for name in CONSTANTS if name.endswith("_file"))}
-    assert set(OTHER) == set(CONSTANTS) - paths
-
-
-@pytest.mark.parametrize("name", OTHER)
-def test_another_value_on_resuming(
-    tiny_train, tiny_checkpoint, monkeypatch, tmp_path, capsys, as_command, request, name
-):
-    """Another model is refused; what decides scores or training is said; the rest is free."""
-    role = CONSTANTS[name].role
-    if name == "half_precision":
-        request.getfixturevalue("computes_bfloat16")
-    monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
-    monkeypatch.setattr(tiny_train, "checkpoint", str(tiny_checkpoint))
-    monkeypatch.setattr(tiny_train, "epochs", 1)
-    monkeypatch.setattr(tiny_train, name, OTHER[name])
-    if role in ("model", "fixed"):
-        status, errors = as_command(tiny_train.main)
-        assert status == 1 and len(errors) == 1
-        assert f"expected the same to resume it, found {OTHER[name]!r}" in errors[0]
-        return
-    monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", True)  # whatever the recipe says
-    tiny_train.main()
-    output = capsys.readouterr().out
-    said = [line.split()[6] for line in output.splitlines() if line.startswith("Changed")]
-    if name == "optimizer":  # and what its recipe says
-        assert said == ["optimizer", "lr", "lr_decay", "averaging", "unk_rate"]
-    else:
-        assert said == [name] * (role != "free")
-    assert ("the search for the best epoch restarts" in output) == (role == "score")

@@ -10,14 +10,12 @@ import time
 import kill
 import pytest
 import torch
-from conftest import equal
 from parallel import Team
 
 import models
-from machinery import checkpoints, files, report, runs
+from machinery import checkpoints, files, report
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
-from models import for_tagging
 
 # kill -9 -----------------------------------------------------------------------------------------
 
@@ -30,48 +28,6 @@ def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
     )
     assert statuses == [0], (output, errors)
     assert f"killed {rounds} runs" in output
-
-
-def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
-    """The resumed run begins one epoch before its best file, and gets there again."""
-    saved, save = [], checkpoints.save_checkpoint
-
-    class Killed(BaseException):
-        pass
-
-    def save_some(path, *rest):
-        if len(saved) == 3:
-            raise Killed  # the second epoch's best is written, its last is not
-        saved.append(path)
-        save(path, *rest)
-
-    always_better(monkeypatch)
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(runs, "save_checkpoint", save_some)
-        tiny_train.main()
-    assert load_checkpoint(tiny_train.best_file)["epoch"] == 2
-    assert load_checkpoint(tiny_train.last_file)["epoch"] == 1
-    best = load_checkpoint(tiny_train.best_file)["model"]
-
-    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
-    saved.clear()
-    with monkeypatch.context() as patch, pytest.raises(Killed):  # at the first save
-        saved += [None] * 3
-        patch.setattr(runs, "save_checkpoint", save_some)
-        tiny_train.main()
-    assert equal(load_checkpoint(tiny_train.best_file)["model"], best)  # there until it is replaced
-    tiny_train.main()
-    assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
-    best, last = (load_checkpoint(f)["model"] for f in (tiny_train.best_file, tiny_train.last_file))
-    assert equal(best, for_tagging(last))
-
-
-def always_better(monkeypatch):
-    """Let every epoch's score be higher than those before."""
-    record = runs.RunState.record
-    monkeypatch.setattr(
-        runs.RunState, "record", lambda s, _, entry: record(s, s.best_score + 1, entry)
-    )
 
 
 # A full disk -------------------------------------------------------------------------------------

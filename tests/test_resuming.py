@@ -1,4 +1,5 @@
-"""Which files count when a run is resumed, and which are written: nothing lost or mixed up."""
+"""Runs that go on: to the last bit as in one go; what may change then; which files count, and which
+are written: nothing lost or mixed up."""
 
 import errno
 import os
@@ -7,15 +8,18 @@ import signal
 
 import pytest
 import torch
-from conftest import differences
+from conftest import differences, equal, rows
+from constants_table import ROWS
 
+import train
 from inference import Tagger
-from machinery import checkpoints, runs
+from machinery import checkpoints, device, runs
 from machinery.checkpoints import load_checkpoint
 from machinery.constants import checked
 from machinery.errors import InputError
 from machinery.files import reserved
 from machinery.spans import scores
+from models import for_tagging
 from utils import read_words_tags
 
 
@@ -47,6 +51,100 @@ def scores_of(checkpoint, corpus):
 
 
 LEARNS = dict(lr=0.05, dropout=0.0, unk_rate=0)  # so that epochs have different scores
+
+# Exactness ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipe", ["adamw", "sgd"])
+@pytest.mark.parametrize("emb", [False, True])
+def test_resuming_after_any_epoch_is_exact(
+    request, monkeypatch, tmp_path, on_cpu, stop_after, emb, recipe
+):
+    """Weights, their average, momentum, learning rate, best score, patience and random numbers, to
+    the last bit; without the file of vectors, which the checkpoint has no need of."""
+    request.getfixturevalue("with_embeddings" if emb else "tiny_train")
+    monkeypatch.setattr(train, "optimizer", recipe)
+    monkeypatch.setattr(train, "epochs", 3)
+    emb_file = train.emb_file
+    train.main()
+    shutil.copy(train.last_file, tmp_path / "whole_last.pt")
+    shutil.copy(train.best_file, tmp_path / "whole_best.pt")
+    for stop in (1, 2):
+        monkeypatch.setattr(train, "last_file", str(tmp_path / f"last_{stop}.pt"))
+        monkeypatch.setattr(train, "best_file", str(tmp_path / f"best_{stop}.pt"))
+        monkeypatch.setattr(train, "checkpoint", None)
+        monkeypatch.setattr(train, "emb_file", emb_file)
+        stop_after(stop)
+        torch.rand(17)  # a new process would draw other numbers
+        monkeypatch.setattr(train, "checkpoint", train.last_file)
+        monkeypatch.setattr(train, "emb_file", None)
+        train.main()
+        assert differences(train.last_file, tmp_path / "whole_last.pt") == []
+        assert differences(train.best_file, tmp_path / "whole_best.pt") == []
+
+
+def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
+    """The resumed run begins one epoch before its best file, and gets there again."""
+    saved, save = [], checkpoints.save_checkpoint
+
+    class Killed(BaseException):
+        pass
+
+    def save_some(path, *rest):
+        if len(saved) == 3:
+            raise Killed  # the second epoch's best is written, its last is not
+        saved.append(path)
+        save(path, *rest)
+
+    record = runs.RunState.record
+    always_better = lambda s, _, entry: record(s, s.best_score + 1, entry)  # noqa: E731
+    monkeypatch.setattr(runs.RunState, "record", always_better)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(runs, "save_checkpoint", save_some)
+        tiny_train.main()
+    assert load_checkpoint(tiny_train.best_file)["epoch"] == 2
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 1
+    best = load_checkpoint(tiny_train.best_file)["model"]
+
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    saved.clear()
+    with monkeypatch.context() as patch, pytest.raises(Killed):  # at the first save
+        saved += [None] * 3
+        patch.setattr(runs, "save_checkpoint", save_some)
+        tiny_train.main()
+    assert equal(load_checkpoint(tiny_train.best_file)["model"], best)  # there until it is replaced
+    tiny_train.main()
+    assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
+    best, last = (load_checkpoint(f)["model"] for f in (tiny_train.best_file, tiny_train.last_file))
+    assert equal(best, for_tagging(last))
+
+
+def test_resuming_writes_over_its_own_files_only(tiny_train, monkeypatch, tmp_path):
+    tiny_train.main()
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "epochs", 3)
+    tiny_train.main()
+    assert not list(tmp_path.glob("*.1.pt"))
+    # From the middle of the run, what came after is kept.
+    shutil.copy(tiny_train.last_file, tmp_path / "epoch_3.pt")
+    middle = load_checkpoint(tiny_train.last_file)
+    middle |= {"epoch": 1, "history": middle["history"][:1]}
+    checkpoints.save_checkpoint(str(tmp_path / "middle.pt"), middle)
+    monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "middle.pt"))
+    monkeypatch.setattr(tiny_train, "epochs", 2)
+    tiny_train.main()
+    assert (tmp_path / "last.1.pt").read_bytes() == (tmp_path / "epoch_3.pt").read_bytes()
+
+
+def test_a_resumed_run_writes_the_whole_history(tiny_train, monkeypatch, tmp_path):
+    tiny_train.main()
+    before = rows(tmp_path / "last.csv")
+    os.remove(tmp_path / "last.csv")
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    monkeypatch.setattr(tiny_train, "epochs", 4)
+    tiny_train.main()
+    assert rows(tmp_path / "last.csv")[:2] == before and len(rows(tmp_path / "last.csv")) == 4
+
 
 # Which epoch is scored ---------------------------------------------------------------------------
 
@@ -313,6 +411,51 @@ def test_constants_of_a_run_do_not_change(tiny_train):
         constants.lr = 1.0
 
 
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"a": 1}, "expected a checkpoint of train.py"),
+        ({"format": 999}, "expected checkpoint format 6, found 999; use the version"),
+    ],
+)
+def test_another_format_is_refused(tmp_path, content, message):
+    path = tmp_path / "other.pt"
+    torch.save(content, path)
+    with pytest.raises(InputError, match=message):
+        runs.load_run(path)
+
+
+# Changed on resuming ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.other is not ...])
+def test_another_value_on_resuming(
+    tiny_train, tiny_checkpoint, monkeypatch, tmp_path, capsys, as_command, request, name
+):
+    """Another model is refused; what decides scores or training is said; the rest is free."""
+    role, other, _ = ROWS[name]
+    if name == "half_precision":
+        request.getfixturevalue("computes_bfloat16")
+    monkeypatch.setattr(device, "_has_bfloat16", lambda _: True)
+    monkeypatch.setattr(tiny_train, "checkpoint", str(tiny_checkpoint))
+    monkeypatch.setattr(tiny_train, "epochs", 1)
+    monkeypatch.setattr(tiny_train, name, other)
+    if role in ("model", "fixed"):
+        status, errors = as_command(tiny_train.main)
+        assert status == 1 and len(errors) == 1
+        assert f"expected the same to resume it, found {other!r}" in errors[0]
+        return
+    monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", True)  # whatever the recipe says
+    tiny_train.main()
+    output = capsys.readouterr().out
+    said = [line.split()[6] for line in output.splitlines() if line.startswith("Changed")]
+    if name == "optimizer":  # and what its recipe says
+        assert said == ["optimizer", "lr", "lr_decay", "averaging", "unk_rate"]
+    else:
+        assert said == [name] * (role != "free")
+    assert ("the search for the best epoch restarts" in output) == (role == "score")
+
+
 # Names of files ----------------------------------------------------------------------------------
 
 
@@ -346,6 +489,20 @@ def test_two_names_of_one_file_are_refused(
         tiny_train.main()
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "corpus.pt.lock").read_text() == "a user's"
+
+
+def test_a_new_run_keeps_what_another_run_saved(tiny_train, tmp_path, capsys):
+    tiny_train.main()
+    before = {name: (tmp_path / f"{name}.pt").read_bytes() for name in ("best", "last")}
+    capsys.readouterr()
+    tiny_train.main()
+    output = capsys.readouterr().out
+    for name, content in before.items():
+        assert (tmp_path / f"{name}.1.pt").read_bytes() == content
+        assert f"{name}.1.pt" in output
+    tiny_train.main()
+    assert (tmp_path / "best.2.pt").exists()
+    assert (tmp_path / "best.1.pt").read_bytes() == before["best"]
 
 
 def test_files_with_names_like_our_own_are_left_alone(run, tmp_path):

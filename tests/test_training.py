@@ -1,17 +1,14 @@
 """train.main(): learning, stopping, checkpoints, resuming; and train.py as a command."""
 
-import csv
 import itertools
 import os
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import differences, equal
+from conftest import differences, equal, rows
 
 import datasets
 import train
@@ -244,17 +241,6 @@ def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_pa
 # Embeddings --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def with_embeddings(tiny_train, monkeypatch, tmp_path):
-    path = tmp_path / "vectors.txt"
-    path.write_text("hotel 1 1 1\nleft 2 2 2\nzebra 3 3 3\n")
-    monkeypatch.setattr(tiny_train, "emb_file", str(path))
-    monkeypatch.setattr(tiny_train, "min_word_freq", 2)
-    monkeypatch.setattr(tiny_train, "min_lm_freq", 2)
-    monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", False)
-    return tiny_train
-
-
 def rows_of(state):
     """The word embeddings of a checkpoint, (V, word_emb_dim)."""
     names = ("word_embeddings.corpus.weight", "word_embeddings.others.weight")
@@ -305,21 +291,6 @@ def test_fine_tuning_moves_the_vectors(with_embeddings, monkeypatch):
         assert rows_of(state)[state["word_map"][word]].tolist() == [value] * 3
 
 
-def test_resuming_needs_no_file_of_vectors(with_embeddings, monkeypatch):
-    with_embeddings.main()
-    before = load_checkpoint(with_embeddings.last_file)
-    monkeypatch.setattr(with_embeddings, "emb_file", None)
-    monkeypatch.setattr(with_embeddings, "checkpoint", with_embeddings.last_file)
-    for epochs in (0, 3):
-        monkeypatch.setattr(with_embeddings, "epochs", epochs)
-        with_embeddings.main()
-    after = load_checkpoint(with_embeddings.last_file)
-    assert after["epoch"] == 3
-    for word in ("hotel", "left", "zebra"):
-        row = before["word_map"][word]
-        assert torch.equal(rows_of(before)[row], rows_of(after)[row])
-
-
 def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
     weights = []
     for epochs in (1, 3):
@@ -341,69 +312,7 @@ def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path, on_cpu):
     assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
 
 
-@pytest.mark.parametrize("recipe", ["adamw", "sgd"])
-@pytest.mark.parametrize("emb", [False, True])
-def test_resuming_after_any_epoch_is_exact(
-    request, monkeypatch, tmp_path, on_cpu, stop_after, emb, recipe
-):
-    """Weights, their average, momentum, learning rate, best score, patience and random numbers, to
-    the last bit."""
-    request.getfixturevalue("with_embeddings" if emb else "tiny_train")
-    monkeypatch.setattr(train, "optimizer", recipe)
-    monkeypatch.setattr(train, "epochs", 4)
-    train.main()
-    shutil.copy(train.last_file, tmp_path / "whole_last.pt")
-    shutil.copy(train.best_file, tmp_path / "whole_best.pt")
-    for stop in (1, 2, 3):
-        monkeypatch.setattr(train, "last_file", str(tmp_path / f"last_{stop}.pt"))
-        monkeypatch.setattr(train, "best_file", str(tmp_path / f"best_{stop}.pt"))
-        monkeypatch.setattr(train, "checkpoint", None)
-        stop_after(stop)
-        torch.rand(17)  # a new process would draw other numbers
-        monkeypatch.setattr(train, "checkpoint", train.last_file)
-        train.main()
-        assert differences(train.last_file, tmp_path / "whole_last.pt") == []
-        assert differences(train.best_file, tmp_path / "whole_best.pt") == []
-
-
-def test_a_new_run_keeps_what_another_run_saved(tiny_train, tmp_path, capsys):
-    tiny_train.main()
-    before = {name: (tmp_path / f"{name}.pt").read_bytes() for name in ("best", "last")}
-    capsys.readouterr()
-    tiny_train.main()
-    output = capsys.readouterr().out
-    for name, content in before.items():
-        assert (tmp_path / f"{name}.1.pt").read_bytes() == content
-        assert f"{name}.1.pt" in output
-    tiny_train.main()
-    assert (tmp_path / "best.2.pt").exists()
-    assert (tmp_path / "best.1.pt").read_bytes() == before["best"]
-
-
-def test_resuming_writes_over_its_own_files_only(tiny_train, monkeypatch, tmp_path):
-    tiny_train.main()
-    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
-    monkeypatch.setattr(tiny_train, "epochs", 3)
-    tiny_train.main()
-    assert not list(tmp_path.glob("*.1.pt"))
-    # From the middle of the run, what came after is kept.
-    shutil.copy(tiny_train.last_file, tmp_path / "epoch_3.pt")
-    middle = load_checkpoint(tiny_train.last_file)
-    middle |= {"epoch": 1, "history": middle["history"][:1]}
-    checkpoints.save_checkpoint(str(tmp_path / "middle.pt"), middle)
-    monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "middle.pt"))
-    monkeypatch.setattr(tiny_train, "epochs", 2)
-    tiny_train.main()
-    assert (tmp_path / "last.1.pt").read_bytes() == (tmp_path / "epoch_3.pt").read_bytes()
-
-
 # The history, and what is printed -----------------------------------------------------------------
-
-
-def rows(path):
-    """A CSV file as a list of dicts of strings."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def test_the_history_has_every_epoch(tiny_train, monkeypatch, tmp_path):
@@ -438,16 +347,6 @@ def test_without_language_models_or_spans_the_history_is_narrower(
     tiny_train.main()
     absent = {"lm_loss", "entity_f1", "precision", "recall"}
     assert set(rows(tmp_path / "last.csv")[0]) == set(runs.HISTORY) - absent
-
-
-def test_a_resumed_run_writes_the_whole_history(tiny_train, monkeypatch, tmp_path):
-    tiny_train.main()
-    before = rows(tmp_path / "last.csv")
-    os.remove(tmp_path / "last.csv")
-    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
-    monkeypatch.setattr(tiny_train, "epochs", 4)
-    tiny_train.main()
-    assert rows(tmp_path / "last.csv")[:2] == before and len(rows(tmp_path / "last.csv")) == 4
 
 
 def test_the_history_is_renamed_with_its_checkpoint(tiny_train, tmp_path, capsys):
@@ -485,18 +384,6 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
     assert capsys.readouterr().out.count(warning) == 2
     assert len(load_checkpoint(tiny_train.last_file)["history"]) == 2
     assert not list(tmp_path.glob("*.tmp"))
-
-
-def test_the_history_may_not_have_a_checkpoint_s_name(tiny_train, monkeypatch, tmp_path):
-    monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / "last.csv"))
-    with pytest.raises(errors.InputError, match="history: .* found .*last.csv, the last_file"):
-        tiny_train.main()
-
-
-def test_best_and_last_may_not_be_one_file(tiny_train, monkeypatch):
-    monkeypatch.setattr(tiny_train, "best_file", os.path.relpath(tiny_train.last_file))
-    with pytest.raises(errors.InputError, match="last_file: .* found .*last.pt, the best_file"):
-        tiny_train.main()
 
 
 def test_seeds_may_be_large(tiny_train, monkeypatch):
@@ -643,36 +530,6 @@ def test_the_criterion_fits_the_validation_tags_too(tiny_train, monkeypatch, tmp
     monkeypatch.setattr(tiny_train, "criterion", "entity_f1")
     with pytest.raises(errors.InputError, match="expected tags such as B-PER, found 'NN'"):
         tiny_train.main()
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"", "expected a checkpoint"),
-        (b"not a checkpoint", "expected a checkpoint"),
-        ({"a": 1}, "expected a checkpoint of train.py"),
-        ({"format": 999}, "expected checkpoint format 6, found 999; use the version"),
-    ],
-)
-def test_what_is_no_checkpoint_is_refused(tmp_path, content, message):
-    path = tmp_path / "other.pt"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        torch.save(content, path)
-    with pytest.raises(errors.InputError, match=message):
-        runs.load_run(path)
-
-
-def test_code_in_a_checkpoint_is_not_run(tmp_path):
-    class Hostile:
-        def __reduce__(self):
-            return pathlib.Path.touch, (tmp_path / "created",)
-
-    torch.save({"format": 5, "model": Hostile()}, tmp_path / "hostile.pt")
-    with pytest.raises(errors.InputError, match="expected a checkpoint"):
-        load_checkpoint(tmp_path / "hostile.pt")
-    assert not (tmp_path / "created").exists()
 
 
 def test_a_gpu_checkpoint_opens_on_a_cpu(tiny_train, monkeypatch):

@@ -9,6 +9,7 @@ import itertools
 import pytest
 import torch
 from conftest import equal
+from constants_table import others
 from torch import nn
 
 import datasets
@@ -87,17 +88,13 @@ def far(tiny_train, monkeypatch, tmp_path, on_cpu):
         min_word_freq=2,
         min_lm_freq=3,
         min_char_freq=4,
-        caseless=False,
         batch_size=3,
         eval_batch_size=2,
         seed=7,
         epochs=2,
-        char_rnn_layers=2,
-        word_rnn_layers=2,
-        highway_layers=2,
-        attention_heads=2,
-        dropout=0.25,
     )
+    constants |= others("caseless char_rnn_layers word_rnn_layers highway_layers attention_heads")
+    constants |= others("dropout")
     for name, value in constants.items():
         monkeypatch.setattr(tiny_train, name, value)
     return tiny_train
