@@ -1,4 +1,4 @@
-"""The commands in this folder that measure: do they still run?"""
+"""The commands that measure: do they still run?"""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ import pytest
 )
 def test_benchmark(root, arguments, expected):
     script, *rest = arguments
-    command = [sys.executable, str(root / "tests" / script), *rest]
+    command = [sys.executable, str(root / "tests" / "measure" / script), *rest]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert expected in result.stdout

@@ -1,6 +1,6 @@
 """The numbers of the README's example, computed with the project's own code from img/example.py.
 
-python tests/walkthrough.py        prints every block as the README has to show it
+python img/walkthrough.py        prints every block as the README has to show it
 """
 
 import itertools
@@ -8,8 +8,7 @@ import math
 import pathlib
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "img")]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import torch  # noqa: E402  (these are only found after the line above)
 from example import (  # noqa: E402

@@ -1,12 +1,12 @@
 """Speed and memory, compared with a textbook variant and with pytorch-crf.
 
-    python tests/benchmark.py                        the sample corpus
-    python tests/benchmark.py train.txt              another file: word first, tag last
-    python tests/benchmark.py --limit                how near to the processor's limit this comes
-    python tests/benchmark.py --half-precision       bfloat16 against float32
-    python tests/benchmark.py --processes            two processes that train together, and one
-    python tests/benchmark.py --profile              where the time of a training step goes
-    python tests/benchmark.py --memory               peak memory, with a corpus 10 times as long
+    python tests/measure/benchmark.py                   the sample corpus
+    python tests/measure/benchmark.py train.txt         another file: word first, tag last
+    python tests/measure/benchmark.py --limit           how near to the processor's limit this comes
+    python tests/measure/benchmark.py --half-precision  bfloat16 against float32
+    python tests/measure/benchmark.py --processes       two processes that train together, and one
+    python tests/measure/benchmark.py --profile         where the time of a training step goes
+    python tests/measure/benchmark.py --memory          peak memory, with a corpus 10 times as long
 
 The textbook variant is the same model, made of the same parts, as one would first write it: LSTMs
 over packed sequences, batches in random order, padded as they come, each training batch decoded
@@ -39,8 +39,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from parallel import CONTEXT, Team  # noqa: E402
 
