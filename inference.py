@@ -400,8 +400,9 @@ class Tagger:
         :param places: a function from a string to the (start, end) of its words
         :return: list, for each text a list of dicts. `start` and `end` count the characters of a
             string, so that text[start:end] is the entity, or the words of a list
+        :raises TypeError: texts is a string, or something in it is no text
         """
-        return find_entities(self, list(texts), places)
+        return find_entities(self, texts, places)
 
     def for_each(self, function, sentences, *arguments):
         """What a function of CRF scores and lengths, such as decoder.decode, gives for each

@@ -105,7 +105,10 @@ def mark_spans(tagger):
 
 
 def find_entities(tagger, texts, places):
-    """What Tagger.entities says of a list of texts."""
+    """What Tagger.entities says of texts."""
+    if isinstance(texts, str | bytes):
+        raise TypeError(f"expected a list of texts, found one: {repr(texts)[:60]}")
+    texts = list(texts)
     where = [list(places(text)) if isinstance(text, str) else None for text in texts]
     sentences = [
         text if some is None else [text[start:end] for start, end in some]

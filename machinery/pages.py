@@ -79,6 +79,6 @@ def mistakes_page(name, total, sentences, counts, caption, table):
         "counts": counts,
         "caption": caption,
         "table": table,
-        "about": f" with mistakes, of {total:,}",
+        "about": f" of {total:,} sentences have mistakes",
     }
     return page(f"Mistakes: {name}", data)

@@ -139,3 +139,9 @@ def test_json_is_one_object_in_a_line(run_inference, tiny_checkpoint, tmp_path):
 def test_json_can_always_be_written_and_read(text):
     line = as_json({"text": text})
     assert json.loads(line.encode()) == {"text": text} and len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["Paris is old.", b"Paris"])
+def test_one_text_is_no_list_of_texts(tagger, text):
+    with pytest.raises(TypeError, match="expected a list of texts, found one: b?'Paris"):
+        tagger.entities(text)

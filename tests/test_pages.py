@@ -58,12 +58,28 @@ def test_mistakes_are_filtered_and_sorted(browser, tmp_path):
     click("kind", "missed")
     assert run(number)[:3] == ["sentence 2", "sentence 4", "sentence 6"]
     click("type", '"&<b>')
-    assert run(number) == [] and "0 of 10,000" in run("return document.body.textContent")
+    assert run(number) == [] and "; 0 shown" in run("return document.body.textContent")
     click("kind", "")
     assert run(number)[:2] == ["sentence 1", "sentence 3"]
     assert run("return document.querySelector('table').textContent").count("5,000") == 2
     run("scrollTo(0, document.body.scrollHeight)")
     assert "last" not in run(number)
+
+
+def test_long_names_and_words_fit_a_phone(browser, tmp_path):
+    kind, word = "A-VERY_LONG_NAME" * 8, "x" * 300
+    gold, found = [[f"B-{kind}", "O", f"B-{kind}"]], [[f"B-{kind}", f"B-{kind}", "O"]]
+    compared = compare_all(gold, found)
+    rows = [(1, [word, "a", word], 0.5, *compared, {(0, 1): 0.5, (1, 2): 0.5})]
+    entity = {"type": kind, "text": word, "start": 0, "end": len(word), "probability": 0.5}
+    browser.set_window_size(400, 800)
+    for page in (
+        mistakes_page("f" * 200, 1, rows, counted(compared), *confusion(compared)),
+        tagged_page("f" * 200, [(f"{word} a", [entity])]),
+    ):
+        run = look(browser, page, tmp_path)
+        assert kind in run("return document.querySelector('main').textContent")
+        assert run("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_tagged_text_is_coloured_where_its_entities_are(browser, tmp_path):
