@@ -178,6 +178,19 @@ def tiny_checkpoint(tmp_path_factory):
     return folder / "last.pt"
 
 
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory):
+    """Path of a checkpoint that knows the tiny corpus, not to be changed; and what main gave."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
+    constants = tiny_constants(folder / "tiny.txt", folder)
+    constants |= dict(epochs=40, lr=0.1, dropout=0.0, patience=40, test_file=constants["val_file"])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in constants.items():
+            patch.setattr(train, name, value)
+        return constants["best_file"], train.main()
+
+
 @pytest.fixture
 def as_command(capsys):
     """Runs a main function as a script would; :return: its exit status and lines on stderr"""

@@ -1,19 +1,17 @@
 """Tagging in bulk: columns in and out, streams, long sentences, other processes."""
 
 import functools
-import multiprocessing
 import os
 import pickle
 import random
 import re
-import struct
-import subprocess
 import sys
 import threading
 import types
 
 import pytest
 import torch
+from parallel import CONTEXT
 
 import datasets
 import inference
@@ -117,35 +115,6 @@ def test_tabs_separate_tags_with_spaces(capsys, tagger, tmp_path):
     path.write_text(capsys.readouterr().out)
     expected = [[f"{tag} x" for tag in tags] for tags in tagger.tag([["Paris", "is"], ["old"]])]
     assert read_words_tags(path) == ([["Paris", "is"], ["old"]], expected)
-
-
-@pytest.mark.parametrize("terminal", ["stdout", "stderr"])
-def test_table_and_bar_are_for_terminals(root, tiny_checkpoint, terminal):
-    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
-    streams = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE) | {terminal: theirs}
-    process = subprocess.Popen(
-        [sys.executable, "inference.py", "--checkpoint", str(tiny_checkpoint)],
-        cwd=root,
-        stdin=subprocess.PIPE,
-        **streams,
-    )
-    other, errors = process.communicate(b"Paris is \x1b old.\n\n")
-    os.close(theirs)
-    seen = b""
-    try:
-        while some := os.read(ours, 1000):
-            seen += some
-    except OSError:  # on Linux, the end
-        pass
-    os.close(ours)
-    assert process.returncode == 0
-    if terminal == "stdout":
-        assert seen.startswith(b"Paris  ") and b"\\x1b   " in seen and errors == b""
-    else:
-        assert b"stdin" in seen and b"sentences/s" in seen
-        assert other.startswith(b"Paris ") and b"\x1b " in other and other.endswith(b"\n\n\n")
 
 
 # Columns in and out ------------------------------------------------------------------------------
@@ -543,7 +512,7 @@ def test_strings_are_not_sentences(tagger):
 def test_other_processes_use_a_tagger(tagger, tiny_checkpoint):
     sentences = [["Paris", "is", "old", "."], [], ["Dunston"]]
     expected = tagger.tag(sentences)
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    with CONTEXT.Pool(1) as pool:
         assert pool.apply(Tagger.tag, (tagger, sentences)) == expected  # pickled
         made_there = pool.apply(Tagger, (str(tiny_checkpoint), "cpu"))
         assert made_there.tag(sentences) == expected

@@ -13,6 +13,7 @@ import torch
 from parallel import Team
 
 import models
+from inference import Tagger
 from machinery import checkpoints, files, report
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
@@ -21,7 +22,7 @@ from machinery.errors import InputError
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
     statuses, output, errors = Team(1, tmp_path, kill.main, tmp_path, rounds).wait(
         300 + 10 * rounds
@@ -108,6 +109,7 @@ def test_where_nothing_can_be_saved_is_said_before_training(
 
 
 def test_ctrl_c_says_how_to_resume(edited_copy, tmp_path):
+    """`python train.py` itself; what it has saved by then can tag."""
     run = edited_copy(epochs=1_000_000, patience=1_000_000)
     for line in run.stdout:
         if line.startswith("epoch   2"):
@@ -120,6 +122,7 @@ def test_ctrl_c_says_how_to_resume(edited_copy, tmp_path):
     assert errors.splitlines() == [
         f'Stopped; to go on after epoch {epoch}, set checkpoint = "last_checkpoint.pt"'
     ]
+    assert len(Tagger(tmp_path / "best_checkpoint.pt").tag([["Paris", "is"]])[0]) == 2
     assert not list(tmp_path.glob("*.tmp"))
 
 

@@ -1,12 +1,12 @@
 """The tagger and its command line."""
 
-import os
+import contextlib
 import re
 import subprocess
 import sys
 
 import pytest
-from conftest import TINY_CORPUS, tiny_constants
+from parallel import Team
 
 import inference
 import train
@@ -17,19 +17,16 @@ from machinery.errors import InputError
 from machinery.text import split_at_blanks, split_words
 from utils import read_words_tags
 
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(learnt):
     """Path of a checkpoint that knows the tiny corpus; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
-    constants = tiny_constants(folder / "tiny.txt", folder)
-    with pytest.MonkeyPatch.context() as patch:
-        constants |= dict(epochs=40, lr=0.1, dropout=0.0, patience=40)
-        for name, value in constants.items():
-            patch.setattr(train, name, value)
-        train.main()
-    return constants["best_file"]
+    return learnt[0]
 
 
 @pytest.fixture
@@ -215,44 +212,35 @@ def test_ctrl_c_is_quiet(as_command):
     assert as_command(interrupted) == (130, [])
 
 
-PEAK_MEMORY = """if True:
-    import resource, sys
-    import inference
-    from machinery.errors import run_script
-    sys.argv = ["inference.py", "--checkpoint", sys.argv[1], "--tokenized"]
-    run_script(inference.main)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
-"""
+def tag_files(checkpoint, folder, counts):
+    """Tag the files text_COUNT into found_COUNT; print the peak memory in MiB after each."""
+    for count in counts:
+        sys.argv = ["inference.py", "--checkpoint", str(checkpoint), "--tokenized"]
+        with open(folder / f"text_{count}") as sys.stdin:
+            with open(folder / f"found_{count}", "w") as found, contextlib.redirect_stdout(found):
+                inference.main()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
+@pytest.mark.skipif(resource is None, reason="needs a system that tells the peak of memory")
 @pytest.mark.parametrize("lines", [6000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_memory_does_not_grow_with_the_lines(root, tiny_checkpoint, tmp_path, lines):
+def test_memory_does_not_grow_with_the_lines(tiny_checkpoint, tmp_path, lines):
     """As many results as lines, in their order; the peak as with fewer, give or take 20 MB."""
-    pytest.importorskip("resource")
-    peaks = []
-    for count in (2000, lines):
-        with open(tmp_path / "text", "w") as file:
+    counts = (2000, lines)
+    for count in counts:
+        with open(tmp_path / f"text_{count}", "w") as file:
             file.writelines(f"w{i}" + " word" * (i % 20) + "\n" * (1 + i % 2) for i in range(count))
-        with open(tmp_path / "text") as text, open(tmp_path / "found", "w") as found:
-            process = subprocess.run(
-                [sys.executable, "-c", PEAK_MEMORY, str(tiny_checkpoint)],
-                cwd=root,
-                stdin=text,
-                stdout=found,
-                stderr=subprocess.PIPE,
-                env=os.environ | dict(OMP_NUM_THREADS="1"),
-                text=True,
-            )
-        assert process.returncode == 0, process.stderr
-        sentences = tagged((tmp_path / "found").read_text())
+    team = Team(1, tmp_path, tag_files, tiny_checkpoint, tmp_path, counts)
+    statuses, output, errors = team.wait()
+    assert statuses == [0], errors
+    for count in counts:
+        sentences = tagged((tmp_path / f"found_{count}").read_text())
         expected = [length for i in range(count) for length in [1 + i % 20] + [0] * (i % 2)]
         assert list(map(len, sentences)) == expected
         assert [s[0][0] for s in sentences if s] == [f"w{i}" for i in range(count)]
-        peaks.append(int(process.stderr) // 1024)
-    print(
-        f"peak memory: {peaks[0]} MiB for 2,000 lines and as many again, {peaks[1]} for {lines:,}"
-    )
-    assert peaks[1] < peaks[0] + 20
+    first, second = map(int, output.split())
+    print(f"peak memory: {first} MiB for 2,000 lines and as many again, {second} for {lines:,}")
+    assert second < first + 20
 
 
 def test_no_checkpoint_is_one_line_on_stderr(run_inference, tmp_path):
@@ -359,15 +347,15 @@ def test_a_line_of_a_million_characters(text):
 
 
 def test_inference_gives_the_tags_that_training_scored_on_real_data(
-    run_inference, real_data, tiny_train, monkeypatch
+    run_inference, real_data, tiny_train, monkeypatch, tmp_path
 ):
-    folder = real_data / "ncbi_disease"
-    words, tags = read_words_tags(folder / "test.txt")
-    for name, value in dict(val_file=str(folder / "dev.txt"), epochs=1).items():
-        monkeypatch.setattr(tiny_train, name, value)
-    sample = folder / "dev.txt"
-    monkeypatch.setattr(tiny_train, "train_file", str(sample))
-    monkeypatch.setattr(tiny_train, "test_file", str(folder / "test.txt"))
+    for part in ("train", "val", "test"):
+        split = "test" if part == "test" else "dev"
+        text = (real_data / "ncbi_disease" / f"{split}.txt").read_text(encoding="utf-8")
+        (tmp_path / f"{part}.txt").write_text("\n\n".join(text.split("\n\n")[:100]) + "\n")
+        monkeypatch.setattr(tiny_train, f"{part}_file", str(tmp_path / f"{part}.txt"))
+    monkeypatch.setattr(tiny_train, "epochs", 1)
+    words, tags = read_words_tags(tmp_path / "test.txt")
     seen = []
     score = spans.scores
     monkeypatch.setattr(inference, "scores", lambda *a: seen.append(a) or score(*a))

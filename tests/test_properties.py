@@ -16,6 +16,7 @@ from utils import create_maps, read_words_tags
 settings.register_profile(
     "tests",
     derandomize=True,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -94,7 +95,7 @@ def tagger(tiny_checkpoint):
 
 
 @given(sentences=st.lists(st.lists(st.text(max_size=12), max_size=6), max_size=4))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_any_sentence_is_tagged(tagger, sentences):
     """Even with empty words, spaces and lone surrogates; alone or among others."""
     found = tagger.tag(sentences)

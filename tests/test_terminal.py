@@ -85,6 +85,19 @@ def test_a_notebook_sees_no_bars(tiny_checkpoint, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("terminal", ["stdout", "stderr"])
+def test_table_and_bar_are_for_terminals(tiny_checkpoint, monkeypatch, run_inference, terminal):
+    monkeypatch.setattr(getattr(sys, terminal), "isatty", lambda: True)
+    arguments = ("--checkpoint", tiny_checkpoint)
+    status, errors, output = run_inference(*arguments, stdin=b"Paris is \x1b old.\n\n")
+    assert status == 0
+    if terminal == "stdout":
+        assert output.startswith("Paris  ") and "\\x1b   " in output and errors == []
+    else:
+        assert "stdin" in "".join(errors) and "sentences/s" in "".join(errors)
+        assert output.startswith("Paris ") and "\x1b " in output and output.endswith("\n\n\n")
+
+
 def test_tables_have_no_bar_in_them(tiny_checkpoint, monkeypatch, run_inference):
     """Where both streams are the terminal, a bar would stand between the rows."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

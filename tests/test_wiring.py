@@ -185,6 +185,7 @@ def test_vectors_are_looked_up_as_the_constants_say(far, monkeypatch, tmp_path):
     path.write_text("paris 1 1\nZürich 2 2\nLima 3 3\nUnseen 4 4\n", encoding="utf-8")
     monkeypatch.setattr(far, "emb_file", str(path))
     monkeypatch.setattr(far, "fine_tune_word_embeddings", False)
+    monkeypatch.setattr(far, "epochs", 1)
     rows = []
     for expand, caseless in itertools.product((True, False), repeat=2):
         monkeypatch.setattr(far, "expand_vocab", expand)
@@ -376,8 +377,8 @@ def test_training_is_in_training_mode_and_scoring_is_not(far, seen):
 
 
 def test_the_seed_decides_the_weights_and_the_order(far, monkeypatch, seen):
-    monkeypatch.setattr(far, "lr", 0)
-    monkeypatch.setattr(far, "unk_rate", 0)
+    for name, value in dict(lr=0, unk_rate=0, epochs=1).items():
+        monkeypatch.setattr(far, name, value)
     found = []
     for seed in (1, 1, 2):
         monkeypatch.setattr(far, "seed", seed)
@@ -406,7 +407,11 @@ def test_validation_and_test_data_are_scored_at_the_end(far, monkeypatch, capsys
 
 def test_patience_s_default(far, monkeypatch):
     """The paper's code stops after 15 epochs without a better score."""
-    for name, value in dict(lr=0, epochs=30).items():
-        monkeypatch.setattr(far, name, value)
+    monkeypatch.setattr(far, "epochs", 30)
+    monkeypatch.setattr(far, "train_epoch", lambda *_: dict(lm_loss=1.0, tag_loss=1.0))
+    monkeypatch.setattr(far, "predict", lambda *_, **__: ([["O"]], 1.0))
+    same = dict.fromkeys(("accuracy", "macro_f1", "entity_f1", "precision", "recall"), 0.5)
+    monkeypatch.setattr(far, "scores", lambda *_: same)
+    monkeypatch.setattr(far, "score_file", lambda *_: ({}, None))
     far.main()
     assert load_checkpoint(far.last_file)["epoch"] == 16
