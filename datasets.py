@@ -5,6 +5,7 @@ similar length together, and `collate` pads them to the longest of their batch. 
 computed on pads, and memory grows with the text, not with sentences x longest sentence.
 """
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -124,21 +125,23 @@ class LengthBatchSampler(Sampler):
         self.seed = seed
         self.pool_batches = pool_batches
         self.rank, self.processes = share
-        self.epoch = 0
+        self.epoch, self.first = 0, 0
         self.in_order = None if shuffle else list(self.by_length())[self.rank :: self.processes]
 
-    def set_epoch(self, epoch):
-        """Choose the order that the next iteration gives."""
-        self.epoch = epoch
+    def set_epoch(self, epoch, first=0):
+        """Choose the order that the next iteration gives, and with which of its batches it begins,
+        counted from 0."""
+        self.epoch, self.first = epoch, first
 
     def __len__(self):
         if not self.shuffle:
             return len(self.in_order)
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-len(self.lengths) // self.batch_size) - self.first
 
     def __iter__(self):
         if self.shuffle:
-            yield from (batch[self.rank :: self.processes] for batch in self.shuffled())
+            for batch in itertools.islice(self.shuffled(), self.first, None):
+                yield batch[self.rank :: self.processes]
         else:
             yield from self.in_order
 

@@ -107,6 +107,15 @@ class LM_LSTM_CRF(nn.Module):
         if not fine_tune and has_vector is not None:
             fixed.copy_(has_vector[: len(fixed)])
 
+    @torch.no_grad()
+    def take_from_text(self, parameters):
+        """Start from what TextModel has learnt, its state_dict; characters that the text lacks come
+        last in char_map, and start at random."""
+        own = self.state_dict()
+        for name, value in parameters.items():
+            if name in own:  # its output layers are for the text's words; co_training may be False
+                own[name][: len(value)].copy_(value)
+
     def forward(self, batch):
         """
         :param batch: Batch, as collate in datasets.py gives it
@@ -267,6 +276,9 @@ class CRF(nn.Module):
         return emission + self.transition
 
 
+NO_TARGET = -100  # what cross_entropy ignores
+
+
 class LanguageModelLoss(nn.Module):
     """Mean cross-entropy per predicted word: the forward model's plus the backward model's.
 
@@ -293,18 +305,23 @@ class LanguageModelLoss(nn.Module):
         """
         if forward_scores is None:
             return torch.zeros((), device=batch.words.device)
-        words = batch.words.masked_fill(batch.words >= self.lm_vocab_size, self.unk)  # (N, L)
-        end = torch.full_like(words[:, :1], self.end)
-        nothing = -100  # a target that cross_entropy ignores
-        position = torch.arange(words.size(1), device=words.device)
-        at_word = position < batch.word_lengths.unsqueeze(1) - 1  # neither <end> nor pad
-        following = torch.cat((words[:, 1:], end), dim=1).masked_fill(~at_word, nothing)
-        preceding = torch.cat((end, words[:, :-1]), dim=1).masked_fill(~at_word, nothing)
+        following, preceding = self.targets(batch)
         both = (forward_scores, following), (backward_scores, preceding)
         return sum(
             F.cross_entropy(scores.flatten(0, 1).float(), targets.flatten(), reduction="sum")
             for scores, targets in both
-        ) / at_word.sum().clamp(min=1)
+        ) / (following != NO_TARGET).sum().clamp(min=1)
+
+    def targets(self, batch):
+        """The following and the preceding word of each word: (N, L) each, NO_TARGET at <end> and
+        pads, which predict nothing."""
+        words = batch.words.masked_fill(batch.words >= self.lm_vocab_size, self.unk)  # (N, L)
+        end = torch.full_like(words[:, :1], self.end)
+        position = torch.arange(words.size(1), device=words.device)
+        at_word = position < batch.word_lengths.unsqueeze(1) - 1
+        following = torch.cat((words[:, 1:], end), dim=1).masked_fill(~at_word, NO_TARGET)
+        preceding = torch.cat((end, words[:, :-1]), dim=1).masked_fill(~at_word, NO_TARGET)
+        return following, preceding
 
 
 def word_penalty(tag_map):
@@ -454,6 +471,63 @@ class LogPartition(torch.autograd.Function):
         """(N) -> (N, L, m, m), for scores"""
         steps = ctx.chain.step_probabilities(*ctx.saved_tensors)
         return steps.mul_(gradient.view(-1, 1, 1, 1)), None, None
+
+
+class TextModel(nn.Module):
+    """The two language models alone, to learn from text without tags.
+
+    Its characters, LSTMs and highway layers have the names, sizes and meaning of LM_LSTM_CRF's,
+    which then starts from them (take_from_text). The words to predict are those of the text, many
+    more than a tagger's. Their scores would take most of the time, so they are computed in
+    clusters, the frequent words first (Grave et al. 2017).
+
+    :param word_map: of the words to predict, by falling frequency
+    """
+
+    def __init__(self, charset_size, word_map, char_emb_dim, size, num_layers, highway_layers):
+        super().__init__()
+        self.dropout = Dropout(0)  # a text is much to learn: nothing is learnt by heart
+        self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
+        layers = dict(num_layers=num_layers, batch_first=True)
+        self.forward_char_lstm = nn.LSTM(char_emb_dim, size, **layers)
+        self.backward_char_lstm = nn.LSTM(char_emb_dim, size, **layers)
+        self.forward_lm_highway = Highway(size, highway_layers, 0)
+        self.backward_lm_highway = Highway(size, highway_layers, 0)
+        self.loss = LanguageModelLoss(word_map, len(word_map))
+        clusters = [words for words in (1000, 5000) if words < len(word_map) - 1]
+        self.forward_text_out, self.backward_text_out = (
+            nn.AdaptiveLogSoftmaxWithLoss(size, len(word_map), clusters or [2], div_value=2.0)
+            for _ in range(2)
+        )
+
+    def forward(self, batch):
+        """
+        :param batch: Batch, whose words are encoded with word_map
+        :return: cross-entropy of both language models, summed over the words, ()
+        """
+        forward_states = self.read_characters(
+            self.forward_char_lstm, batch.forward_chars, batch.forward_markers
+        )  # (N, L, H)
+        backward_states = self.read_characters(
+            self.backward_char_lstm, batch.backward_chars, batch.backward_markers
+        )  # (N, L, H)
+        following, preceding = self.loss.targets(batch)
+        at_word = following != NO_TARGET  # (N, L)
+        forward_states = self.forward_lm_highway(forward_states[at_word])  # (words, H)
+        backward_states = self.backward_lm_highway(backward_states[at_word])
+        with torch.autocast(forward_states.device.type, enabled=False):
+            forward = self.forward_text_out(forward_states.float(), following[at_word])
+            backward = self.backward_text_out(backward_states.float(), preceding[at_word])
+        # A cluster without a word in this batch gets a gradient too, which is 0: several processes
+        # would wait for it.
+        unused = sum(0 * parameter.sum() for parameter in self.text_out_parameters())
+        return unused - forward.output.sum() - backward.output.sum()
+
+    read_characters = LM_LSTM_CRF.read_characters
+
+    def text_out_parameters(self):
+        """Those that only the text's words need; a tagger has output layers of its own."""
+        return [p for name, p in self.named_parameters() if "_text_out" in name]
 
 
 class WordEmbeddings(nn.Module):

@@ -16,11 +16,12 @@ trained together, by summing their losses.
 """
 
 import inspect
+import itertools
 import sys
 import time
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import InputError, run_script
+from machinery.errors import END, START, InputError, run_script
 
 # isort: split
 import torch
@@ -34,6 +35,7 @@ from machinery.average import WeightAverage
 from machinery.constants import MODEL, assign, checked, names
 from machinery.device import check_half_precision, default_device
 from machinery.files import files_written, reserved
+from machinery.pretraining import TextRun, load_if_same, text_settings
 from machinery.processes import (
     mean_of_processes,
     process_group,
@@ -44,8 +46,16 @@ from machinery.processes import (
 )
 from machinery.recognition import print_reading, recognise_scheme, same_scheme
 from machinery.spans import convert_scheme, count_tags, find_criterion, scores
-from models import LM_LSTM_CRF, LanguageModelLoss, ViterbiLoss, for_tagging
-from utils import create_maps, frequent_vocab_size, load_embeddings, read_words_tags
+from models import LM_LSTM_CRF, LanguageModelLoss, TextModel, ViterbiLoss, for_tagging
+from utils import (
+    create_maps,
+    extended,
+    frequent_vocab_size,
+    load_embeddings,
+    read_text,
+    read_words_tags,
+    text_maps,
+)
 
 # Data --------------------------------------------------------------------------------------------
 train_file = "data/train.txt"  # or a list of files
@@ -60,6 +70,9 @@ min_lm_freq = 5  # the language models predict rarer words as <unk>; the paper's
 min_char_freq = 2  # rarer characters are <unk>, so that <unk> has something to learn from
 caseless = True  # look words up in lower case, as GloVe does; characters always keep their case
 expand_vocab = True  # also look up words that only emb_file knows
+text_file = None  # text without tags, from which the language models learn first: a sentence in
+# each line, spaces between the words, also as .gz; or a list of files
+text_epochs = 1  # how often they read it
 tag_scheme = None  # write the tags of spans as "IOB2" or "BIOES"; None: as the files have them
 
 # Model: its parts --------------------------------------------------------------------------------
@@ -123,10 +136,16 @@ RECIPES = {
     ),
 }
 
+# How the language models learn from text_file: the rate rises for `warm_up` steps, then falls to a
+# twentieth. They predict the most frequent words.
+TEXT_RECIPE = dict(words=10_000, batch_size=32, lr=0.002, warm_up=100, averaging=0.99)
+SAVE_TEXT_EVERY = 500  # steps
+
 # Checkpoint --------------------------------------------------------------------------------------
 checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
 last_file = "last_checkpoint.pt"  # written after every epoch; resume from it. With the same name,
 # but .csv: the losses and scores of every epoch
+text_model_file = "text_model.pt"  # what was learnt from text_file; serves other runs as well
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
 
 
@@ -156,7 +175,11 @@ def run(constants):
     if val_data is not None and constants.epochs > 0:
         criterion = find_criterion(criterion, count_tags(train_data[1]), count_tags(val_data[1]))
     settings = runs.kept_settings(constants, criterion, train_data, val_data)
-    state = start_run(constants, settings, train_data, device)
+    text_model = None
+    if constants.text_file is not None and constants.checkpoint is None:
+        text_model = learn_from_text(constants, device)
+        torch.manual_seed(constants.seed)  # the same tagger, whether the text was read now or not
+    state = start_run(constants, settings, train_data, device, text_model)
     parts = state.parts
     train_set = encode(constants.train_file, train_data, parts)
     val_set = encode(constants.val_file, val_data, parts)
@@ -198,15 +221,16 @@ def run(constants):
 # ------------------------------------------------------------------------------------------------
 
 
-def start_run(constants, settings, train_data, device):
+def start_run(constants, settings, train_data, device, text_model=None):
     """The state of a new run, or of the checkpoint.
 
     :param settings: as runs.kept_settings gives them
+    :param text_model: as learn_from_text gives it
     :return: RunState, its model on the device
     """
     path, checkpoint = constants.checkpoint, None
     if path is None:
-        parts, model = new_run(constants, settings, train_data)
+        parts, model = new_run(constants, settings, train_data, text_model)
     else:
         checkpoint = runs.load_run(path)
         parameters = inspect.signature(LM_LSTM_CRF).parameters.values()
@@ -231,10 +255,11 @@ def start_run(constants, settings, train_data, device):
     return state
 
 
-def new_run(constants, settings, train_data):
+def new_run(constants, settings, train_data, text_model=None):
     """A new model for the training data.
 
     :param settings: as runs.kept_settings gives them
+    :param text_model: as learn_from_text gives it
     :return: dict with runs.FIXED_PARTS, and the model
     """
     if constants.epochs == 0:
@@ -243,6 +268,8 @@ def new_run(constants, settings, train_data):
     word_map, char_map, tag_map = create_maps(
         words, tags, constants.min_word_freq, constants.min_char_freq, constants.caseless
     )
+    if text_model is not None:
+        char_map = extended(text_model["char_map"], char_map)
     # The most frequent words come first, those that occur once last.
     corpus_vocab_size = len(word_map)
     lm_vocab_size, rare_from = (
@@ -270,6 +297,8 @@ def new_run(constants, settings, train_data):
     if embeddings is not None:
         model.init_word_embeddings(embeddings)
         model.fine_tune_word_embeddings(constants.fine_tune_word_embeddings, has_vector)
+    if text_model is not None:
+        model.take_from_text(text_model["model"])
     report.print_model(model, arguments)
     parts = dict(
         settings=settings,
@@ -297,6 +326,110 @@ def new_optimizer(model, constants):
 
 
 # ------------------------------------------------------------------------------------------------
+# Text without tags
+# ------------------------------------------------------------------------------------------------
+
+
+def learn_from_text(constants, device):
+    """What the language models learn from text_file: now, or in an earlier run, whose file is used.
+
+    :return: dict with `char_map` and `model`, the state_dict of a TextModel
+    """
+    if not constants.use_characters:
+        raise InputError("text_file: expected use_characters = True with it, found False")
+    files, path = constants.text_file, constants.text_model_file
+    files = files if isinstance(files, list) else [files]
+    words = [sentence for file in files for sentence in read_text(file)]
+    settings = text_settings(constants, words)
+    saved = load_if_same(path, settings)
+    if saved is None or saved["step"] < saved["steps"]:
+        with reserved(path):
+            saved = read_whole_text(constants, words, settings, saved, device)
+    else:
+        print(f"Language models: those of {path}, which have read this text")
+    return saved
+
+
+def read_whole_text(constants, words, settings, saved, device):
+    """Train the language models on a text, from its beginning or from where a run was stopped.
+
+    :param words: list of sentences, each a list of words
+    :param settings: as text_settings gives them
+    :param saved: as load_if_same gives it, unfinished, or None
+    :return: as learn_from_text
+    """
+    recipe, path = TEXT_RECIPE, constants.text_model_file
+    word_map, char_map = text_maps(
+        words, recipe["words"], constants.min_char_freq, constants.caseless
+    )
+    sizes = constants.char_emb_dim, constants.char_rnn_dim, constants.char_rnn_layers
+    model = TextModel(len(char_map), word_map, *sizes, constants.highway_layers).to(device)
+    average = WeightAverage(model, recipe["averaging"])
+    adamw = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), fused=True)
+    dataset = WCDataset(words, None, word_map, char_map, {START: 0, END: 1}, constants.caseless)
+    loader = data_loader(
+        dataset, recipe["batch_size"], True, constants.seed, shared=True, device=device
+    )
+    steps = constants.text_epochs * len(loader)
+    state = TextRun(settings, char_map, model, average, adamw, steps)
+    print(
+        f"Text: {settings['text']}; the language models predict {len(word_map):,} words from "
+        f"{len(char_map)} characters"
+    )
+    if saved is not None:
+        state.load_state_dict(path, saved)
+        print(f"{path}: going on after {state.step:,} of {steps:,} steps")
+    replica = replicated(model)
+    while state.step < steps:
+        read_some_text(state, replica, loader, constants, recipe)
+        state.save(path)
+    print(f"What the language models have learnt is in {path}")
+    return state.state_dict()
+
+
+def read_some_text(state, model, loader, constants, recipe):
+    """Train the language models until the text ends, or what they have learnt is worth saving.
+
+    :param state: TextRun
+    :param model: the state's, or its replica in several processes
+    """
+    model.train()
+    device, begin = next(model.parameters()).device, time.perf_counter()
+    epoch, first = divmod(state.step, state.steps // constants.text_epochs)
+    loader.batch_sampler.set_epoch(epoch, first)
+    last = min(len(loader), SAVE_TEXT_EVERY - first % SAVE_TEXT_EVERY)  # steps to take
+    total = torch.zeros(2, device=device)  # loss, words
+    title = f"Text, epoch {epoch + 1} of {constants.text_epochs}"
+    bar = tqdm(
+        itertools.islice(loader, last),
+        desc=title,
+        initial=first,
+        total=first + len(loader),
+        leave=False,
+        mininterval=0.5,
+        disable=None,
+    )
+    for taken, batch in enumerate(bar, 1):
+        batch = batch.to(device)
+        falling = 1 - state.step / state.steps
+        rate = recipe["lr"] * min(1, (state.step + 1) / recipe["warm_up"]) * max(0.05, falling)
+        set_rate(state.optimizer, rate)
+        with torch.autocast(device.type, torch.bfloat16, constants.half_precision):
+            loss = model(batch)
+        count = (batch.word_lengths - 1).sum()
+        take_step(loss / count.clamp(min=1) * share_of_mean(count), state, constants.grad_clip)
+        total += torch.stack((loss.detach(), count))
+        state.step += 1
+        if taken % 10 == 0 or taken == last:
+            mean = mean_of_processes(total)
+            mean = mean[0] / mean[1]
+            check_finite([mean], epoch, first + 1, first + taken, rate)
+            bar.set_postfix(lm=f"{mean.item():.3f}")
+    check_finite(state.model.parameters(), epoch, first + 1, first + taken, rate)
+    report.print_text(state, title, mean.item(), (time.perf_counter() - begin) / taken)
+
+
+# ------------------------------------------------------------------------------------------------
 # An epoch
 # ------------------------------------------------------------------------------------------------
 
@@ -308,11 +441,10 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, constants, state):
     :return: dict of the mean losses, those of all processes, and the learning rate
     """
     model.train()
-    torch_optimizer, rare_from = state.optimizer, state.parts["rare_from"]
+    rare_from = state.parts["rare_from"]
     epoch = state.epoch  # counted from 0: those that are finished
     rate = constants.lr / (1 + constants.lr_decay * epoch)
-    for group in torch_optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(state.optimizer, rate)
     device = next(model.parameters()).device
     loader.batch_sampler.set_epoch(epoch)
     totals, sentences = torch.zeros(2, device=device), 0
@@ -332,12 +464,7 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, constants, state):
         known = viterbi_loss.known(batch.tags, batch.word_lengths).sum()  # sentences that count
         lm = lm * share_of_mean((batch.word_lengths - 1).sum())  # with one process, times 1
         crf = crf * share_of_mean(known)
-        torch_optimizer.zero_grad()
-        (lm + crf).backward()
-        if constants.grad_clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), constants.grad_clip)
-        torch_optimizer.step()
-        state.average.update()
+        take_step(lm + crf, state, constants.grad_clip)
 
         weight = mean_of_processes(known)
         totals += torch.stack((lm, crf)).detach() * weight
@@ -353,6 +480,25 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, constants, state):
     if constants.co_training:
         losses["lm_loss"] = lm_mean
     return losses | dict(tag_loss=crf_mean)
+
+
+def set_rate(torch_optimizer, rate):
+    """Set the learning rate of all parameters."""
+    for group in torch_optimizer.param_groups:
+        group["lr"] = rate
+
+
+def take_step(loss, state, grad_clip):
+    """Change the weights by the gradient of a loss, and take them into the average.
+
+    :param state: RunState or TextRun
+    """
+    state.optimizer.zero_grad()
+    loss.backward()
+    if grad_clip is not None:
+        nn.utils.clip_grad_norm_(state.model.parameters(), grad_clip)
+    state.optimizer.step()
+    state.average.update()
 
 
 def check_finite(tensors, epoch, first, last, rate):

@@ -1,6 +1,7 @@
 """From files to numbers.
 
     read_words_tags       a column file        -> the words and tags of each sentence
+    read_text             text without tags    -> the words of each sentence
     create_maps           words and tags       -> word_map, char_map, tag_map
     create_input_tensors  one sentence         -> the model's eight inputs
     load_embeddings       a file of vectors    -> the embedding matrix, word_map expanded
@@ -19,8 +20,8 @@ import torch
 from machinery.columns import column_sentences
 from machinery.errors import END, PAD, START, UNK, InputError
 from machinery.recognition import is_odd, name_odd_cells, name_odd_tags
-from machinery.text import decoded_lines, open_with_bar
-from machinery.vectors import parse_numbers, report_coverage, vector_lines
+from machinery.text import decoded_lines, open_with_bar, split_at_blanks
+from machinery.vectors import parse_numbers, report_coverage, text_lines, vector_lines
 
 # ------------------------------------------------------------------------------------------------
 # Column files
@@ -66,6 +67,22 @@ def read_words_tags(path, word_column=0, tag_column=-1):
     return words, tags
 
 
+def read_text(path):
+    """Read text without tags: a sentence in each line, spaces between its words.
+
+    :param path: the file, UTF-8; also packed, as .gz or .zip
+    :return: words: a list with a list of strings for each sentence
+    :raises InputError: a line is not UTF-8, or there is no sentence
+    :raises OSError: the file cannot be read
+    """
+    # Memory: equal words share one string.
+    words = [list(map(sys.intern, split_at_blanks(line))) for _, line in text_lines(path)]
+    words = [sentence for sentence in words if sentence]
+    if not words:
+        raise InputError(f"{path}: expected at least one sentence, found none")
+    return words
+
+
 # ------------------------------------------------------------------------------------------------
 # Maps: from words, characters and tags to indices
 # ------------------------------------------------------------------------------------------------
@@ -103,6 +120,22 @@ def create_maps(words, tags, min_word_freq=1, min_char_freq=1, caseless=True):
         _index_by_frequency(char_counts, min_char_freq),
         tag_map,
     )
+
+
+def text_maps(words, count, min_char_freq=1, caseless=True):
+    """Number the characters of a text, and the words that language models learn to predict.
+
+    :param words: list of sentences, each a list of words
+    :param count: how many words, the most frequent ones
+    :return: word_map, char_map, as create_maps gives them
+    """
+    word_map, char_map, _ = create_maps(words, [], 1, min_char_freq, caseless)
+    return dict(itertools.islice(word_map.items(), 3 + count)), char_map
+
+
+def extended(char_map, more):
+    """A char_map with the characters of another that it lacks, at its end."""
+    return dict(zip(dict.fromkeys([*char_map, *more]), itertools.count()))
 
 
 def frequent_vocab_size(words, word_map, min_freq, caseless=True):

@@ -93,6 +93,8 @@ def files_written(constants):
         return []
     train_files = constants.train_file
     read = train_files if isinstance(train_files, list) else [train_files]
+    texts = constants.text_file
+    read = [*read, *(texts if isinstance(texts, list) else [texts])]
     read = [*read, constants.val_file, constants.test_file, constants.emb_file]
     seen = {_real(path): "a file to read" for path in read if path is not None}
     written = dict(
@@ -100,12 +102,15 @@ def files_written(constants):
         last_file=constants.last_file,
         history=history_file(constants.last_file),
     )
+    if texts is not None:
+        written["text_model_file"] = constants.text_model_file
     for name, path in written.items():
         if (real := _real(path)) in seen:
             raise InputError(f"{name}: expected a file of its own, found {path}, {seen[real]}")
         seen[real] = f"the {name}"
         check_can_save(path)
-    return list(written.values())
+    # A finished text_model_file serves many runs at once: who writes to it reserves it.
+    return [path for name, path in written.items() if name != "text_model_file"]
 
 
 def _real(path):

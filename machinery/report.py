@@ -65,6 +65,18 @@ def print_model(model, arguments):
     )
 
 
+def print_text(state, title, loss, seconds):
+    """How far the language models are with a text.
+
+    :param state: TextRun
+    :param loss: mean of the words read since the last such line
+    :param seconds: those of a step
+    """
+    left = (state.steps - state.step) * seconds
+    left = f"; {duration(left)} left" if left > 0 else ""
+    print(f"{title}, step {state.step:,} of {state.steps:,}: loss {loss:.3f}{left}")
+
+
 def print_epoch(state, epochs, patience, first_epoch):
     """Two lines that sum up an epoch: its losses and the time left, its scores and the best.
 

@@ -34,7 +34,7 @@ def vector_lines(emb_file):
         its header says
     """
     # word2vec ends its lines with a space.
-    lines = ((number, line.rstrip(" ")) for number, line in _text_lines(emb_file))
+    lines = ((number, line.rstrip(" ")) for number, line in text_lines(emb_file))
     head, words, count = list(itertools.islice(lines, HEAD)), 0, None
     if head and (header := HEADER.fullmatch(head[0][1])):
         count, dim = map(int, header.groups())
@@ -93,8 +93,8 @@ def parse_numbers(emb_file, number, word, numbers):
     return vector
 
 
-def _text_lines(emb_file):
-    """decoded_lines of a text file, of a .gz, or of a file in a .zip."""
+def text_lines(emb_file):
+    """Yield what decoded_lines does, of a text file, of a .gz, or of a file in a .zip."""
     path, member = _split_path(emb_file)
     suffix = path.suffix.lower()
     with open_with_bar(path, emb_file) as (file, bar):

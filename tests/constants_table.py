@@ -35,6 +35,8 @@ ROWS = dict(
     train_file=Row("training", ..., [*NO_PATH, None, [], [None], ["a", ""], [["a"]]]),
     val_file=Row("score", ..., [*NO_PATH, []]),
     test_file=Row("free", ..., NO_PATH),
+    text_file=Row("free", ..., [*NO_PATH, [], [None], ["a", ""], [["a"]]]),
+    text_epochs=Row("free", 2, NO_COUNT),
     word_column=Row("fixed", -2, [*NO_WHOLE, 10**6]),  # with two columns, 0 by another number
     tag_column=Row("fixed", 1, [*NO_WHOLE, 10**6]),
     emb_file=Row("free", ..., NO_PATH),
@@ -75,6 +77,7 @@ ROWS = dict(
     criterion=Row("score", "accuracy", [*NEVER, None, "f2", "F1"]),
     seed=Row("training", 3, [*NO_WHOLE, 2**64]),
     checkpoint=Row("free", ..., NO_PATH),
+    text_model_file=Row("free", ..., [*NO_PATH, None]),
     last_file=Row("free", ..., [*NO_PATH, None]),
     best_file=Row("free", ..., [*NO_PATH, None]),
 )
