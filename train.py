@@ -145,8 +145,8 @@ SAVE_TEXT_EVERY = 500  # steps
 checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
 last_file = "last_checkpoint.pt"  # written after every epoch; resume from it. With the same name,
 # but .csv: the losses and scores of every epoch
-text_model_file = "text_model.pt"  # what was learnt from text_file; serves other runs as well
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
+text_model_file = "text_model.pt"  # what was learnt from text_file; serves other runs as well
 
 
 @process_group()

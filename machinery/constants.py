@@ -61,8 +61,6 @@ CONSTANTS = dict(
     train_file=Constant(TRAINING, PATH, several=True),
     val_file=Constant(SCORE, PATH, optional=True),
     test_file=Constant(FREE, PATH, optional=True),
-    text_file=Constant(FREE, PATH, optional=True, several=True),
-    text_epochs=Constant(FREE, whole(1, 1000)),
     word_column=Constant(FIXED, COLUMN),
     tag_column=Constant(FIXED, COLUMN),
     emb_file=Constant(FREE, PATH, optional=True),
@@ -71,6 +69,8 @@ CONSTANTS = dict(
     min_char_freq=Constant(FIXED, COUNT),
     caseless=Constant(FIXED, FLAG),
     expand_vocab=Constant(FIXED, FLAG),
+    text_file=Constant(FREE, PATH, optional=True, several=True),
+    text_epochs=Constant(FREE, whole(1, 1000)),
     tag_scheme=Constant(FIXED, choice("IOB2", "BIOES"), optional=True),
     use_characters=Constant(MODEL, FLAG),
     co_training=Constant(MODEL, FLAG),
@@ -103,9 +103,9 @@ CONSTANTS = dict(
     criterion=Constant(SCORE, choice("f1", "entity_f1", "macro_f1", "accuracy")),
     seed=Constant(TRAINING, whole(-(2**63), 2**64 - 1)),
     checkpoint=Constant(FREE, PATH, optional=True),
-    text_model_file=Constant(FREE, PATH),
     last_file=Constant(FREE, PATH),
     best_file=Constant(FREE, PATH),
+    text_model_file=Constant(FREE, PATH),
 )
 
 

@@ -35,8 +35,6 @@ ROWS = dict(
     train_file=Row("training", ..., [*NO_PATH, None, [], [None], ["a", ""], [["a"]]]),
     val_file=Row("score", ..., [*NO_PATH, []]),
     test_file=Row("free", ..., NO_PATH),
-    text_file=Row("free", ..., [*NO_PATH, [], [None], ["a", ""], [["a"]]]),
-    text_epochs=Row("free", 2, NO_COUNT),
     word_column=Row("fixed", -2, [*NO_WHOLE, 10**6]),  # with two columns, 0 by another number
     tag_column=Row("fixed", 1, [*NO_WHOLE, 10**6]),
     emb_file=Row("free", ..., NO_PATH),
@@ -45,6 +43,8 @@ ROWS = dict(
     min_char_freq=Row("fixed", 3, NO_COUNT),
     caseless=Row("fixed", False, NO_FLAG),
     expand_vocab=Row("fixed", False, NO_FLAG),
+    text_file=Row("free", ..., [*NO_PATH, [], [None], ["a", ""], [["a"]]]),
+    text_epochs=Row("free", 2, NO_COUNT),
     tag_scheme=Row("fixed", "BIOES", [*NEVER, "IOB", "iob2", 2, True]),
     use_characters=Row("model", False, NO_FLAG),
     co_training=Row("model", False, NO_FLAG),
@@ -77,9 +77,9 @@ ROWS = dict(
     criterion=Row("score", "accuracy", [*NEVER, None, "f2", "F1"]),
     seed=Row("training", 3, [*NO_WHOLE, 2**64]),
     checkpoint=Row("free", ..., NO_PATH),
-    text_model_file=Row("free", ..., [*NO_PATH, None]),
     last_file=Row("free", ..., [*NO_PATH, None]),
     best_file=Row("free", ..., [*NO_PATH, None]),
+    text_model_file=Row("free", ..., [*NO_PATH, None]),
 )
 
 
