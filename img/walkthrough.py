@@ -105,8 +105,8 @@ def word_by_word():
             ["score", *map(decimal, emission)],
             ["softmax", *(f"{p:.0%}" for p in emission.softmax(0))],
         ),
-        "TRANSITIONS": f"`O` suits well ({decimal(TRANSITION[PER, O])}), better than after a place "
-        f"({decimal(TRANSITION[LOC, O])})",
+        "TRANSITIONS": f"from `B-PER` to `O` {decimal(TRANSITION[PER, O])}, from `B-LOC` to `O` "
+        f"{decimal(TRANSITION[LOC, O])}",
     }
 
 
@@ -114,6 +114,19 @@ def parts(scores, tags):
     """The numbers that a path takes, one of each word's scores."""
     path = [START, *tags, scores.size(1) - 1]
     return [scores[k, i, j] for k, (i, j) in enumerate(itertools.pairwise(path))]
+
+
+def name(tags):
+    """A path as the README writes it."""
+    return " ".join(TAG_NAMES[tag] for tag in tags)
+
+
+def backward(scores, t):
+    """(m) log of the summed exp(score) of all that can follow each tag at word t."""
+    beta = scores[-1, :, END]
+    for word_scores in scores[t + 1 : -1].flip(0):
+        beta = (word_scores[:, INNER] + beta[INNER]).logsumexp(1)
+    return beta
 
 
 def paths():
@@ -126,17 +139,38 @@ def paths():
     gold = sum(parts(SCORES, GOLD)).item()
     pairs = viterbi_loss.step_probabilities(SCORES.unsqueeze(0), before, LENGTHS)
     marginals = pairs.sum(2)[0, 0]
+    inner = list(itertools.product(INNER, repeat=len(WORDS)))
+    scores = {tags: sum(parts(SCORES, tags)).item() for tags in inner}
+    ranked = sorted(inner, key=scores.get, reverse=True)
+    to_in = [sum(parts(SCORES, tags)[:-1]).item() for tags in inner if tags[-1] == O]
+    assert math.isclose(math.log(sum(map(math.exp, to_in))), alpha[0, 2, O], abs_tol=1e-5)
     # alpha of "O" at "checks", from the three tags before
     to_o = [f"e^{{{decimal(alpha[0, 0, i])} + {decimal(SCORES[1, i, O])}}}" for i in INNER]
+    # beta of "B-PER" at "dunston", to the three tags after
+    beta, after = (backward(SCORES, t) for t in (0, 1))
+    from_per = [f"e^{{{decimal(SCORES[1, PER, j])} + {after[j]:.2f}}}" for j in INNER]
+    assert math.isclose(math.exp(alpha[0, 0, PER] + beta[PER] - total), marginals[PER], abs_tol=1e-5)
     return {
         "COUNT": f"${len(INNER)}^{len(WORDS)} = {len(INNER) ** len(WORDS)}$ paths",
         "GOLD": f"$${sums(parts(SCORES, GOLD))}$$",
         "WRONG": f"$${sums(parts(SCORES, WRONG))}$$",
         "BRUTE_FORCE": f"# {total:.3f}",
+        "RANKING": table(
+            ["path", "score", "probability"],
+            *(
+                [f"`{name(tags)}`", decimal(scores[tags]), f"{math.exp(scores[tags] - total):.0%}"]
+                for tags in ranked[:4]
+            ),
+        ),
+        "NINE": f"{', '.join(map(decimal, to_in))}: the log of their summed exponentials is again "
+        f"{alpha[0, 2, O]:.2f}",
         "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.2f}$",
         "MANY": f"$9^{{20}}$ paths, {9**20 / 1e18:.0f} quintillion",
         "ALPHA": rf"$$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$$",
         "LOSS": f"{total:.3f} - {decimal(gold)} = {loss:.3f}",
+        "BETA": rf"$$\log({' + '.join(from_per)}) = {beta[PER]:.2f}$$",
+        "MARGINAL": f"$e^{{{decimal(alpha[0, 0, PER])} + {beta[PER]:.2f} - {total:.2f}}} = "
+        f"{marginals[PER]:.2f}$",
         "MARGINALS": " and ".join(f"`{TAG_NAMES[j]}` {marginals[j]:.0%}" for j in (PER, LOC)),
     }
 
@@ -190,15 +224,15 @@ def inside():
     def row(name, values, shown):
         return [name, *(format(float(values[tag]), shown) for tag in inner)]
 
+    alone = emission[0, list(inner)].softmax(0)
     return {
         "INSIDE": table(
             [WORDS[0], *(WITH_INSIDE[tag] for tag in inner)],
-            row("emission", emission[0], ".1f"),
-            ["softmax", *(f"{p:.0%}" for p in emission[0, list(inner)].softmax(0))],
-            row("transition from <start>", transition[0], ".1f"),
-            row("marginal", pairs.sum(2)[0, 0], ".0%"),
+            row("score", emission[0], ".1f"),
+            ["softmax", *(f"{p:.0%}" for p in alone)],
         ),
         "INSIDE_TRANSITION": f"here to {decimal(transition[0, INSIDE])}",
+        "INSIDE_MARGINAL": f"from {alone[INSIDE - 1]:.0%} to {pairs.sum(2)[0, 0, INSIDE]:.0%}",
         "INSIDE_PATH": f"scores {decimal(sum(parts(scores, by_word)))} instead of "
         f"{decimal(sum(parts(scores, decoded)))}",
     }
