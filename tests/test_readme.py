@@ -11,6 +11,7 @@ import pathlib
 import pkgutil
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 import types
@@ -61,7 +62,7 @@ def anchors(text):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_somewhere(name):
-    links = re.findall(r"\]\((?!https?://)([^)]+)\)", TEXTS[name])
+    links = re.findall(r"\]\((?!https?://)([^)]+)\)", unfenced(TEXTS[name]))
     for link in links:
         path, _, anchor = link.partition("#")
         target = ROOT / name if not path else (ROOT / name).parent / path
@@ -99,7 +100,7 @@ def test_names_in_the_code_exist():
     named = {
         word for word in words if "_" in word and word.islower() or re.search("[a-z][A-Z]", word)
     }
-    assert {"emb_file", "word_column", "LengthBatchSampler", "step_probabilities"} <= named
+    assert {"emb_file", "word_column", "LengthBatchSampler", "word_penalty"} <= named
     modules = [f"machinery.{module.name}" for module in pkgutil.iter_modules(machinery.__path__)]
     owners = [train, models, datasets, inference, utils, *map(importlib.import_module, modules)]
     owners += [inference.Tagger, inference.ViterbiDecoder, models.ViterbiLoss, datasets.Batch]
@@ -186,7 +187,7 @@ def test_the_shown_model_has_learned_what_the_tag_scheme_forbids():
 def snippets():
     """The Python of README and manual: quoted lines, and what a reader runs."""
     every = [code for text in (README, MANUAL, RESULTS) for code in fenced(text, "python")]
-    quoted = [code for code in every if re.match(r"# \w+\.py, ", code)]
+    quoted = [code for code in every if re.match(r"# [\w/]+\.py, ", code)]
     return quoted, [code for code in every if code not in quoted]
 
 
@@ -196,19 +197,42 @@ QUOTED, RUN = snippets()
 @pytest.mark.parametrize("code", QUOTED, ids=lambda code: code.split("\n")[0])
 def test_quoted_lines_are_those_of_the_source(code):
     title, _, lines = code.partition("\n")
-    module, name = re.fullmatch(r"# (\w+)\.py, ([\w.]+)", title).groups()
-    found = importlib.import_module(module)
-    for part in name.split("."):
-        found = getattr(found, part)
-    source = inspect.getsource(inspect.unwrap(found)).splitlines()
-    count = len(lines.splitlines())
-    parts = (source[i : i + count] for i in range(len(source)))
-    assert any(textwrap.dedent("\n".join(part)) == lines.rstrip() for part in parts)
+    script, names = re.fullmatch(r"# ([\w/]+)\.py, ([\w.]+)", title).groups()
+    source = (ROOT / f"{script}.py").read_text(encoding="utf-8")
+    quoted, count = lines.rstrip().splitlines(), len(lines.rstrip().splitlines())
+    body = lines_of(source, names)
+    parts = (body[i : i + count] for i in range(len(body)))
+    assert any(textwrap.dedent("\n".join(part)).splitlines() == quoted for part in parts)
+    if script in LADDER[1:]:  # what the step before has is no news
+        before = (ROOT / f"{LADDER[LADDER.index(script) - 1]}.py").read_text(encoding="utf-8")
+        known = {line.strip() for line in before.splitlines()}
+        assert not [line for line in quoted if line.strip() in known]
 
 
-def test_all_three_parts_of_the_crf_are_quoted():
+LADDER = sorted(f"steps/{path.stem}" for path in (ROOT / "steps").glob("*.py"))
+
+
+def lines_of(source, names):
+    """The lines of a function or class of a script; names: such as Tagger.forward."""
+    node = ast.parse(source)
+    for name in names.split("."):
+        node = next(part for part in node.body if getattr(part, "name", None) == name)
+    return source.splitlines()[node.lineno - 1 : node.end_lineno]
+
+
+def test_each_step_and_all_parts_of_the_crf_are_quoted():
     titles = " ".join(code.split("\n")[0] for code in QUOTED)
-    assert all(name in titles for name in ("CRF.forward", "forward_algorithm", "decode"))
+    assert len(LADDER) == 5 and all(script in titles for script in LADDER)
+    parts = ("forward_algorithm", "loss", "marginals", "viterbi")
+    assert all(f"3_crf.py, Tagger.{name}" in titles for name in parts)
+    assert "models.py, LinearChain.forward_algorithm" in titles
+
+
+def test_each_step_is_run_by_its_command_and_has_one_score():
+    """The table's score is that of the step's chapter."""
+    for script in LADDER:
+        (score,) = re.findall(rf"^\| `python {script}.py` \|.* \| ([\d.]+) \|$", README, re.M)
+        assert f"`python {script}.py` reaches {score}%" in " ".join(README.split())
 
 
 @pytest.fixture
@@ -221,7 +245,9 @@ def prepared(tmp_path, monkeypatch, tiny_train, tiny_corpus, tiny_checkpoint):
         (tmp_path / name).write_text("Dunston checks in .\nParis is majestic .\n", encoding="utf-8")
     (tmp_path / "best_checkpoint.pt").write_bytes(tiny_checkpoint.read_bytes())
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/test.txt").write_text(corpus, encoding="utf-8")
+    for name in ("train.txt", "valid.txt", "test.txt"):
+        (tmp_path / "data" / name).write_text(corpus, encoding="utf-8")
+    shutil.copytree(ROOT / "steps", tmp_path / "steps")
     table = "Sentence #,Word,POS,Tag\nSentence: 1,Dunston,NNP,B-per\n,checks,VBZ,O\n"
     (tmp_path / "ner_dataset.csv").write_text(f"{table}Sentence: 2,Hôtel,NN,O\n", "latin-1")
     monkeypatch.chdir(tmp_path)
@@ -292,7 +318,7 @@ def commands():
 
 @pytest.mark.parametrize("command", [c for c in commands() if "inference.py" in c])
 def test_commands_that_tag(command, prepared, monkeypatch, capsys):
-    arguments = shlex.split(command.replace("PATH", "best_checkpoint.pt"))[2:]
+    arguments = shlex.split(re.sub(r"PATH|trial_\w+\.pt", "best_checkpoint.pt", command))[2:]
     while len(arguments) > 1 and arguments[-2] in "<>":
         *arguments, direction, name = arguments
         file = open(name, "r" if direction == "<" else "w", encoding="utf-8")  # noqa: SIM115
