@@ -149,7 +149,9 @@ def paths():
     # beta of "B-PER" at "dunston", to the three tags after
     beta, after = (backward(SCORES, t) for t in (0, 1))
     from_per = [f"e^{{{decimal(SCORES[1, PER, j])} + {after[j]:.2f}}}" for j in INNER]
-    assert math.isclose(math.exp(alpha[0, 0, PER] + beta[PER] - total), marginals[PER], abs_tol=1e-5)
+    assert math.isclose(
+        math.exp(alpha[0, 0, PER] + beta[PER] - total), marginals[PER], abs_tol=1e-5
+    )
     return {
         "COUNT": f"${len(INNER)}^{len(WORDS)} = {len(INNER) ** len(WORDS)}$ paths",
         "GOLD": f"$${sums(parts(SCORES, GOLD))}$$",
