@@ -359,46 +359,7 @@ def test_checkpoints_that_can_only_tag(resumed, as_command, unfit):
     assert len(Tagger(path).tag([["Paris"]])[0]) == 1
 
 
-def test_other_constants_are_named_with_both_values(resumed, monkeypatch, as_command):
-    train, path = resumed
-    monkeypatch.setattr(train, "char_rnn_dim", 12)
-    assert as_command(train.main) == (
-        1,
-        [
-            f"Error: {path} was trained with char_rnn_dim = 6: expected the same to resume it, "
-            "found 12"
-        ],
-    )
-
-
-# Resuming with other data or constants -----------------------------------------------------------
-
-
-def said_changes(train, capsys):
-    """The lines about changes that a run prints."""
-    capsys.readouterr()
-    train.main()
-    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("Changed")]
-
-
-def test_resuming_with_other_data_is_said(resumed, monkeypatch, tmp_path, capsys):
-    train, path = resumed
-    monkeypatch.setattr(train, "epochs", 1)  # nothing is left to train
-    assert said_changes(train, capsys) == []
-    other = tmp_path / "other.txt"
-    for text, what in (
-        (TINY_CORPUS + "\nMore O\n", "is '5 sentences, 24 words, "),
-        (TINY_CORPUS.replace("hotel", "hotal"), "is '4 sentences, 23 words, "),
-        (TINY_CORPUS.replace("Hotel I-LOC", "Hotel O"), "is '4 sentences, 23 words, "),
-        (TINY_CORPUS.replace("Jones I-PER\n", "Jones I-PER\n\n"), "is '5 sentences, 23 words, "),
-    ):
-        other.write_text(text)
-        for constant in ("train_file", "val_file"):
-            with monkeypatch.context() as patch:
-                patch.setattr(train, constant, str(other))
-                (line,) = said_changes(train, capsys)
-            assert constant in line and what in line and "was '4 sentences, 23 words, " in line
-    assert said_changes(train, capsys) == []
+# Resuming with other data -----------------------------------------------------------------------
 
 
 def test_tags_that_only_new_training_data_have(resumed, monkeypatch, tmp_path, capsys):
@@ -418,40 +379,6 @@ def test_training_data_without_a_known_tag(resumed, monkeypatch, tmp_path, capsy
     train.main()
     entry = load_checkpoint(train.last_file)["history"][-1]
     assert entry["epoch"] == 2 and entry["tag_loss"] == 0
-
-
-def test_changed_constants_are_said(resumed, monkeypatch, capsys):
-    train, _ = resumed
-    for name, value in dict(lr=0.5, batch_size=3, epochs=1).items():
-        monkeypatch.setattr(train, name, value)
-    assert said_changes(train, capsys) == [
-        "Changed since the checkpoint was written: lr is 0.5, was 0.002",
-        "Changed since the checkpoint was written: batch_size is 3, was 2",
-    ]
-    monkeypatch.setattr(train, "epochs", 0)  # scoring does not depend on them
-    assert said_changes(train, capsys) == []
-
-
-@pytest.mark.parametrize("constant", ["criterion", "val_file", "constrain_tags"])
-def test_another_measure_restarts_the_search_for_the_best_epoch(
-    resumed, monkeypatch, tmp_path, capsys, constant
-):
-    """Scores of two kinds cannot be compared."""
-    train, path = resumed
-    other = tmp_path / "other.txt"
-    other.write_text(TINY_CORPUS + "\nMore O\n")
-    values = dict(criterion="accuracy", val_file=str(other), constrain_tags=False)
-    monkeypatch.setattr(train, constant, values[constant])
-    changed(path, lambda state: state.update(best_score=0.99, epochs_since_best=1))
-    shutil.copy(path, train.best_file)
-    train.main()
-    assert "the search for the best epoch restarts" in capsys.readouterr().out
-    state = load_checkpoint(train.best_file)
-    assert state["epoch"] == 2 and state["epochs_since_best"] == 0
-    criterion = "accuracy" if constant == "criterion" else "entity_f1"
-    assert state["best_score"] == state["history"][-1][criterion]
-    # What was the best by the other measure is kept.
-    assert load_checkpoint(tmp_path / "best.1.pt")["best_score"] == 0.99
 
 
 # Fuzzing -----------------------------------------------------------------------------------------

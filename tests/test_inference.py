@@ -340,9 +340,9 @@ def test_splitting_loses_nothing_but_spaces():
 
 
 @pytest.mark.parametrize("text", ["+", "'", "a@", "-.", "http://.", "a", "n't", "\u0301", "@+"])
-def test_a_line_of_a_million_characters(text):
-    """A pattern that reads on to the end from every mark would take days."""
-    line = text * (1_000_000 // len(text)) + "x"
+def test_a_line_of_many_characters(text):
+    """A pattern that reads on to the end from every mark would take an hour."""
+    line = text * (200_000 // len(text)) + "x"
     assert "".join(split_words(line)) == line
 
 

@@ -209,13 +209,6 @@ def test_two_processes_train_what_one_does(run, tmp_path, constants):
     assert states[0]["epoch"] == states[1]["epoch"]
 
 
-def test_validation_tags_are_those_of_one_process(run, tmp_path):
-    trained(run("a", 1, lr=0.1))
-    scored = dict(checkpoint=str(tmp_path / "a" / "last.pt"), epochs=0, eval_batch_size=2)
-    outputs = [trained(run("b", processes, **scored)) for processes in (1, 2)]
-    assert outputs[0] == outputs[1].replace(", in 2 processes", "")
-
-
 def interrupt_after_one():
     """Press Ctrl-C at the end of the first epoch."""
     print_epoch = report.print_epoch
@@ -264,10 +257,12 @@ def first_epoch_is_best():
     runs.RunState.record = lambda state, _, entry: record(state, 0.5**state.epoch, entry)
 
 
-def test_both_score_the_best_epoch(run, tmp_path):
+def test_early_stopping_ends_both_and_both_score_the_best_epoch(run, tmp_path):
     """Not the last, whose weights they end with."""
-    constants = dict(epochs=12, lr=0.05, dropout=0.0, unk_rate=0, patience=99)
+    constants = dict(epochs=50, lr=0.05, dropout=0.0, unk_rate=0, patience=11)
     output = trained(run("a", 2, first_epoch_is_best, **constants))
+    assert "no better entity_f1 for 11 epochs" in output
+    assert load_checkpoint(tmp_path / "a" / "last.pt")["epoch"] == 12
     words, tags = read_words_tags(tmp_path / "corpus.txt")
     best, last = (
         report.summary(scores(tags, Tagger(tmp_path / "a" / f"{name}.pt", "cpu").tag(words)))
@@ -275,12 +270,6 @@ def test_both_score_the_best_epoch(run, tmp_path):
     )
     end = output[output.index("The model of epoch 1:") :]
     assert end.count(best) == 2 and best != last
-
-
-def test_early_stopping_ends_both(run, tmp_path):
-    output = trained(run("a", 2, epochs=50, lr=0.0, patience=2))
-    assert "no better entity_f1 for 2 epochs" in output
-    assert load_checkpoint(tmp_path / "a" / "last.pt")["epoch"] == 3
 
 
 def test_the_files_of_another_run_are_renamed_once(run, tmp_path):
@@ -297,7 +286,6 @@ def test_the_files_of_another_run_are_renamed_once(run, tmp_path):
     "constants, message",
     [
         (dict(train_file="nowhere.txt"), "nowhere.txt: No such file or directory"),
-        (dict(lr="fast"), "lr: expected a number from 0 on, found 'fast'"),
         (dict(last_file="\0"), "last_file: expected the path of a file, found '\\x00'"),
     ],
 )

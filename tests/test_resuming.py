@@ -8,7 +8,7 @@ import signal
 
 import pytest
 import torch
-from conftest import differences, equal, rows
+from conftest import TINY_CORPUS, differences, equal, rows
 from constants_table import ROWS
 
 import train
@@ -250,13 +250,15 @@ def test_another_measure_keeps_the_best_by_the_old(run, monkeypatch, tmp_path, l
     ]
 
 
-@pytest.mark.parametrize("constants", [dict(criterion="accuracy"), dict(constrain_tags=False)])
-def test_another_measure_begins_the_search_and_the_patience_anew(run, falling, tmp_path, constants):
+@pytest.mark.parametrize("constant", ["criterion", "constrain_tags", "val_file"])
+def test_another_measure_begins_the_search_and_the_patience_anew(run, falling, tmp_path, constant):
     """A run that has ended goes on, and its next epoch is the best, however low its score."""
+    (tmp_path / "other.txt").write_text(TINY_CORPUS + "\nMore O\n")
+    other = str(tmp_path / "other.txt") if constant == "val_file" else ROWS[constant].other
     run(epochs=9, patience=1)
     last = str(tmp_path / "last.pt")
     assert load_checkpoint(last)["epoch"] == 2
-    run(checkpoint=last, **constants)
+    run(checkpoint=last, **{constant: other})
     state, best = map(load_checkpoint, (last, tmp_path / "best.pt"))
     assert state["epoch"] == 4 and best["epoch"] == 3
     assert [entry["best"] for entry in state["history"]] == [1, 0, 1, 0]
@@ -299,15 +301,6 @@ def test_what_cannot_be_loaded_does_not_take_the_name_of_what_can(run, monkeypat
     with pytest.raises(InputError, match="pt: expected .* .history.*; it was not saved"):
         run(epochs=2, checkpoint=str(last), best_file=str(last.with_name("x.pt")), val_file=None)
     assert last.read_bytes() == before and sorted(tmp_path.iterdir()) == files
-
-
-@pytest.mark.parametrize("old, new", [("B-PER", "B-LOC"), ("Paris", "London")])
-def test_other_training_data_are_said(run, tiny_corpus, tmp_path, old, new):
-    """Another word, or the same words with another tag."""
-    run()
-    tiny_corpus.write_text(tiny_corpus.read_text().replace(old, new, 1))
-    _, output = run(checkpoint=str(tmp_path / "last.pt"), epochs=3)
-    assert "Changed since the checkpoint was written: train_file is '4 sentences, " in output
 
 
 def test_a_file_that_is_kept_aside_is_never_missing(run, monkeypatch, tmp_path):
@@ -402,7 +395,7 @@ def test_scores_with_another_decoder_are_said(run, tmp_path):
         _, output = run(
             checkpoint=str(tmp_path / "best.pt"), epochs=0, constrain_tags=constrain_tags
         )
-        assert (said in output) == constrain_tags
+        assert (said in output) == constrain_tags and "Changed" not in output
 
 
 def test_constants_of_a_run_do_not_change(tiny_train):
@@ -428,6 +421,27 @@ def test_another_format_is_refused(tmp_path, content, message):
 # Changed on resuming ------------------------------------------------------------------------------
 
 
+def test_other_data_are_said(run, tiny_checkpoint, tmp_path):
+    """Another sentence, word or tag, or the same words cut into other sentences."""
+
+    def said(**constants):
+        _, output = run(checkpoint=str(tiny_checkpoint), epochs=1, **constants)
+        return [line for line in output.splitlines() if line.startswith("Changed")]
+
+    tiny, other = str(tmp_path / "tiny.txt"), tmp_path / "other.txt"
+    for text, what in (
+        (TINY_CORPUS + "\nMore O\n", "is '5 sentences, 24 words, "),
+        (TINY_CORPUS.replace("hotel", "hotal"), "is '4 sentences, 23 words, "),
+        (TINY_CORPUS.replace("Hotel I-LOC", "Hotel O"), "is '4 sentences, 23 words, "),
+        (TINY_CORPUS.replace("Jones I-PER\n", "Jones I-PER\n\n"), "is '5 sentences, 23 words, "),
+    ):
+        other.write_text(text)
+        for constant in ("train_file", "val_file"):
+            (line,) = said(**dict(train_file=tiny, val_file=tiny) | {constant: str(other)})
+            assert constant in line and what in line and "was '4 sentences, 23 words, " in line
+    assert said(train_file=tiny, val_file=tiny) == []
+
+
 @pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.other is not ...])
 def test_another_value_on_resuming(
     tiny_train, tiny_checkpoint, monkeypatch, tmp_path, capsys, as_command, request, name
@@ -440,10 +454,13 @@ def test_another_value_on_resuming(
     monkeypatch.setattr(tiny_train, "checkpoint", str(tiny_checkpoint))
     monkeypatch.setattr(tiny_train, "epochs", 1)
     monkeypatch.setattr(tiny_train, name, other)
+    before = load_checkpoint(tiny_checkpoint)["settings"].get(name)
     if role in ("model", "fixed"):
-        status, errors = as_command(tiny_train.main)
-        assert status == 1 and len(errors) == 1
-        assert f"expected the same to resume it, found {other!r}" in errors[0]
+        sentence = (
+            f"Error: {tiny_checkpoint} was trained with {name} = {before!r}: expected the same to "
+            f"resume it, found {other!r}"
+        )
+        assert as_command(tiny_train.main) == (1, [sentence])
         return
     monkeypatch.setattr(tiny_train, "fine_tune_word_embeddings", True)  # whatever the recipe says
     tiny_train.main()
@@ -453,6 +470,7 @@ def test_another_value_on_resuming(
         assert said == ["optimizer", "lr", "lr_decay", "averaging", "unk_rate"]
     else:
         assert said == [name] * (role != "free")
+        assert role == "free" or f"{name} is {other!r}, was {before!r}\n" in output
     assert ("the search for the best epoch restarts" in output) == (role == "score")
 
 

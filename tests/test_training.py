@@ -1,14 +1,13 @@
-"""train.main(): learning, stopping, checkpoints, resuming; and train.py as a command."""
+"""train.main(): learning, stopping, embeddings, the history, scoring. Resuming has its own file."""
 
 import itertools
 import os
 import re
-import subprocess
 import sys
 
 import pytest
 import torch
-from conftest import differences, equal, rows
+from conftest import differences, equal, rows, save_only
 
 import datasets
 import train
@@ -20,16 +19,9 @@ from utils import read_words_tags
 # Learning and stopping ---------------------------------------------------------------------------
 
 
-def test_a_tiny_corpus_is_learnt_by_heart(tiny_train, monkeypatch, capsys):
-    for name, value in dict(epochs=60, lr=0.02, dropout=0.0, patience=60, unk_rate=0).items():
-        monkeypatch.setattr(tiny_train, name, value)
-    result = tiny_train.main()
-    assert result["accuracy"] == result["entity_f1"] == result["macro_f1"] == 1
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
-    assert len(lines) == 60
-    assert [int(line.split()[1]) for line in lines] == list(range(1, 61))
-    words, tags = read_words_tags(tiny_train.train_file)
-    assert Tagger(tiny_train.best_file).tag(words) == tags
+def test_a_tiny_corpus_is_learnt_by_heart(learnt):
+    """What it tags then, test_inference.py knows."""
+    assert [learnt[1][name] for name in ("accuracy", "entity_f1", "macro_f1")] == [1, 1, 1]
 
 
 def test_bars_show_the_losses(tiny_train, monkeypatch, capsys):
@@ -147,8 +139,10 @@ def test_the_paper_s_recipe(tiny_train, monkeypatch, steps):
 @pytest.mark.parametrize("rate", [0, 0.25, 1])
 def test_rare_words_are_read_as_unknown(tiny_train, monkeypatch, rate):
     """Those that training has once, now and then; what the language models predict stays."""
-    for name, value in dict(unk_rate=rate, epochs=40, min_lm_freq=2, min_char_freq=1).items():
+    epochs = 40 if 0 < rate < 1 else 2
+    for name, value in dict(unk_rate=rate, epochs=epochs, min_lm_freq=2, val_file=None).items():
         monkeypatch.setattr(tiny_train, name, value)
+    save_only(monkeypatch, epochs)
     read, targets = [], []
     forward, lm = tiny_train.LM_LSTM_CRF.forward, tiny_train.LanguageModelLoss.forward
 
@@ -238,6 +232,15 @@ def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_pa
     assert re.search(r"PER +precision", output) and re.search(r"LOC +precision", output)
 
 
+def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path, on_cpu):
+    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
+        monkeypatch.setattr(tiny_train, "seed", seed)
+        monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / f"{name}.pt"))
+        tiny_train.main()
+    assert differences(tmp_path / "a.pt", tmp_path / "b.pt") == []
+    assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
+
+
 # Embeddings --------------------------------------------------------------------------------------
 
 
@@ -298,18 +301,6 @@ def test_embeddings_from_scratch_are_trained(tiny_train, monkeypatch):
         tiny_train.main()
         weights.append(rows_of(load_checkpoint(tiny_train.last_file)))
     assert not torch.equal(*weights)
-
-
-# Checkpoints and resuming ------------------------------------------------------------------------
-
-
-def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path, on_cpu):
-    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
-        monkeypatch.setattr(tiny_train, "seed", seed)
-        monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / f"{name}.pt"))
-        tiny_train.main()
-    assert differences(tmp_path / "a.pt", tmp_path / "b.pt") == []
-    assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
 
 
 # The history, and what is printed -----------------------------------------------------------------
@@ -541,48 +532,6 @@ def test_a_gpu_checkpoint_opens_on_a_cpu(tiny_train, monkeypatch):
         with pytest.raises(Exception, match="CUDA"):
             torch.load(tiny_train.best_file, weights_only=True)  # as it would be without care
     assert Tagger(tiny_train.best_file, device="cpu").tag([["Paris"]])
-
-
-# As a command ------------------------------------------------------------------------------------
-
-
-def test_python_train(edited_copy, tmp_path):
-    run = edited_copy()
-    _, errors = run.communicate()
-    assert run.returncode == 0, errors
-    assert (tmp_path / "best_checkpoint.pt").exists() and (tmp_path / "last_checkpoint.pt").exists()
-    tag = subprocess.run(
-        [sys.executable, "inference.py", "Dunston checks in ."],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert tag.returncode == 0, tag.stderr
-    assert [line.split()[0] for line in tag.stdout.splitlines() if line] == [
-        "Dunston",
-        "checks",
-        "in",
-        ".",
-    ]
-
-
-@pytest.mark.parametrize(
-    "constants, message",
-    [
-        (dict(word_column=7), "tiny.txt, line 1: expected a word in column 7"),
-        (dict(emb_file="nowhere.txt"), "nowhere.txt: No such file"),
-        (dict(test_file="nowhere.txt"), "nowhere.txt: No such file"),
-        (dict(checkpoint="nowhere.pt"), "nowhere.pt: No such file"),
-        (dict(criterion="f2"), "criterion: expected one of"),
-    ],
-)
-def test_bad_input_is_one_line_on_stderr(edited_copy, tmp_path, constants, message):
-    run = edited_copy(**constants)
-    _, errors = run.communicate()
-    assert run.returncode == 1
-    assert message in errors and "Traceback" not in errors
-    assert len(errors.strip().splitlines()) == 1
-    assert not list(tmp_path.glob("*.pt"))  # said before any training
 
 
 # On real data ------------------------------------------------------------------------------------
