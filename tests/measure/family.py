@@ -6,21 +6,21 @@
     python tests/measure/family.py FOLDER --set half_precision=True    other constants of train.py
 
 FOLDER holds ncbi_disease/ and ud_english_ewt/ (train.txt, dev.txt, test.txt: word first, tag last)
-and glove/ with one text file of vectors. Each model is trained on the first 2,000 sentences of
-train.txt for 8 epochs, once for each of three seeds; the epoch that is best on dev.txt is scored on
-test.txt. For the speed, the models train in turns, three times 20 batches of ncbi_disease each.
+and glove/ with word vectors, of which the longest are read. Each model is trained on the first
+2,000 sentences of train.txt for 8 epochs, once for each of three seeds; the epoch that is best on
+dev.txt is scored on test.txt. For the speed, the models train in turns, three times 20 batches of
+ncbi_disease each.
 
 You may stop and restart it at any time: --results keeps what is finished, one line per run.
 """
 
 import argparse
-import json
 import pathlib
 import statistics
 import tempfile
 import time
 
-from training import First, changed, parsed, train, trained
+from training import Finished, First, changed, parsed, train, trained, vectors_in
 
 SENTENCES, EPOCHS, SEEDS = 2000, 8, (1, 2, 3)
 SPEED_BATCHES, SPEED_ROUNDS = 20, 3
@@ -66,7 +66,6 @@ def run(folder, corpus, model, seed, batches=None):
         parameters.append(sum(p.numel() for p in model.parameters() if p.requires_grad))
         return losses
 
-    (vectors,) = map(str, (folder / "glove").glob("*.txt"))
     with tempfile.TemporaryDirectory() as scratch, changed(train_epoch=timed):
         files = {part: pathlib.Path(scratch) / f"{part}.txt" for part in ("train", "dev", "test")}
         for part, to in files.items():
@@ -76,7 +75,7 @@ def run(folder, corpus, model, seed, batches=None):
             train_file=str(files["train"]),
             val_file=str(files["dev"]),
             test_file=str(files["test"]),
-            emb_file=vectors,
+            emb_file=vectors_in(folder),
             criterion=CORPORA[corpus],
             epochs=1 if batches else EPOCHS,
             seed=seed,
@@ -117,35 +116,26 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description="Compare the models of the family.")
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--results", type=pathlib.Path, default="family.jsonl", metavar="FILE")
+    parser.add_argument("--results", default="family.jsonl", metavar="FILE")
     parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
     parser.add_argument("--speed", action="store_true")
     arguments = parsed(parser)
 
-    def finished():
-        if not arguments.results.exists():
-            return []
-        return [json.loads(line) for line in arguments.results.read_text().splitlines()]
-
-    def keep(row):
-        with arguments.results.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-
+    finished = Finished(arguments.results)
     if arguments.speed:
         for _ in range(SPEED_ROUNDS):
             for model in FAMILY:
                 row = run(arguments.folder, "ncbi_disease", model, 1, SPEED_BATCHES)
-                keep({**row, "corpus": ""})
-        return table(finished())
+                finished.keep({**row, "corpus": ""})
+        return table(finished.rows())
 
     worker, workers = arguments.worker
     runs = [(c, m, seed) for seed in SEEDS for c in CORPORA for m in FAMILY]
     for corpus, model, seed in runs[worker - 1 :: workers]:
-        if (corpus, model, seed) in [(r["corpus"], r["model"], r["seed"]) for r in finished()]:
-            continue
-        print(f"{model}, {corpus}, seed {seed}", flush=True)
-        keep(run(arguments.folder, corpus, model, seed))
-    table(finished())
+        if finished.find(corpus=corpus, model=model, seed=seed) is None:
+            print(f"{model}, {corpus}, seed {seed}", flush=True)
+            finished.keep(run(arguments.folder, corpus, model, seed))
+    table(finished.rows())
 
 
 if __name__ == "__main__":

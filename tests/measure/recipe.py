@@ -11,12 +11,10 @@ It may be stopped and started again at any time: finished runs are in --results,
 """
 
 import argparse
-import json
 import os
-import pathlib
 import statistics
 
-from training import ROOT, parsed, trained
+from training import ROOT, Finished, parsed, trained
 
 PAPER = dict(optimizer="sgd")
 ROWS = dict(PAPER, grad_clip=None, min_word_freq=1, unk_rate=0.5)
@@ -44,29 +42,19 @@ def table(rows):
 def main():
     parser = argparse.ArgumentParser(description="Measure what each part of the recipe brings.")
     parser.add_argument("--seeds", type=int, nargs="+", default=(1, 2, 3))
-    parser.add_argument(
-        "--results", type=pathlib.Path, default=pathlib.Path("recipe.jsonl"), metavar="FILE"
-    )
+    parser.add_argument("--results", default="recipe.jsonl", metavar="FILE")
     parser.add_argument("--worker", type=int, nargs=2, default=(1, 1), metavar=("I", "OF"))
     arguments = parsed(parser)
-    results = pathlib.Path(arguments.results).absolute()
+    finished = Finished(arguments.results)
     os.chdir(ROOT)
-
-    def finished():
-        if not results.exists():
-            return []
-        return [json.loads(line) for line in results.read_text().splitlines()]
-
     worker, workers = arguments.worker
     runs = [(step, seed) for seed in arguments.seeds for step in STEPS]
     for step, seed in runs[worker - 1 :: workers]:
-        if (step, seed) in [(row["step"], row["seed"]) for row in finished()]:
-            continue
-        print(f"{step}, seed {seed}", flush=True)
-        score = trained(seed=seed, **STEPS[step])[0]["entity_f1"]
-        with results.open("a") as file:
-            file.write(json.dumps(dict(step=step, seed=seed, score=score)) + "\n")
-    table(finished())
+        if finished.find(step=step, seed=seed) is None:
+            print(f"{step}, seed {seed}", flush=True)
+            score = trained(seed=seed, **STEPS[step])[0]["entity_f1"]
+            finished.keep(dict(step=step, seed=seed, score=score))
+    table(finished.rows())
 
 
 if __name__ == "__main__":

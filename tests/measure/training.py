@@ -1,7 +1,9 @@
 """What the programs that measure share: training with some of train.py's constants changed."""
 
 import contextlib
+import json
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -41,6 +43,39 @@ def trained(**constants):
         files = dict(last_file=f"{folder}/last.pt", best_file=f"{folder}/best.pt")
         with changed(**files | constants):
             return train.main(), load_checkpoint(train.last_file)["history"]
+
+
+def vectors_in(folder):
+    """Path of the word vectors in folder/glove; of several files, that of the longest vectors."""
+
+    def dimensions(path):
+        found = re.search(r"(\d+)d\b", path.name)
+        return int(found[1]) if found else 0
+
+    return str(max((folder / "glove").iterdir(), key=dimensions))
+
+
+class Finished:
+    """The runs that are finished, one line of JSON each, so that a program may be stopped."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path).absolute()
+
+    def rows(self):
+        """List of dicts, also those that another process has added meanwhile."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+
+    def find(self, **values):
+        """The first row with these values; None if there is none."""
+        return next((row for row in self.rows() if values.items() <= row.items()), None)
+
+    def keep(self, row):
+        """Add a row, and give it back."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        return row
 
 
 class First:
