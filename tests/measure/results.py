@@ -9,7 +9,7 @@
     python tests/measure/results.py ncbi_disease 1 --data FOLDER --train-on-dev
 
 FOLDER holds a folder for each corpus (train.txt, dev.txt, test.txt: word first, tag last) and
-glove/ with word vectors, of which the longest are read.
+glove/ with word vectors, of which the longest are read; --set emb_file=... names others.
 
 Trains as train.py's constants say, once for every seed, in a temporary folder, and prints the
 scores of the best epoch, their mean and deviation. With --train-on-dev, the validation data are
@@ -44,7 +44,7 @@ CORPORA = {
 def choose(task, folder, with_vectors, train_on_dev):
     """The constants of a task, and the score that is reported for it."""
     constants = {}
-    if with_vectors and folder is not None:
+    if with_vectors and folder is not None and train.emb_file is None:
         constants["emb_file"] = vectors_in(folder.absolute())
     if task in TASKS:
         os.chdir(ROOT)
