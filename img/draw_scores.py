@@ -244,7 +244,7 @@ def forward():
         f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.2f}.",
         height=948,
     )
-    heading(picture, 30, "alpha", "(L, m): all paths to each tag", "bold mono")
+    heading(picture, 30, "alpha", "all paths to each tag", "bold mono")
     draw_steps(picture, 56, lambda step: (step[0], step[2]) == WORKED)
     trellis(picture, 56, shown, [WORKED])
 
@@ -281,7 +281,7 @@ def backward():
         f"{marginal:.2f}, a probability of {probability}.",
         height=948,
     )
-    heading(picture, 30, "beta", "(L, m): all ways on from each tag", "bold mono")
+    heading(picture, 30, "beta", "all ways on from each tag", "bold mono")
     draw_steps(picture, 56, lambda step: step[:2] == (k + 1, i))
     trellis(picture, 56, shown, [WORKED_BACK])
     picture.text(RIGHT, 527, "↑ from here up", "soft", size=13, anchor="end")
@@ -318,7 +318,7 @@ def viterbi():
         f"{shown[won[-1]]}.",
         height=810,
     )
-    heading(picture, 30, "best", "(L, m): the best path to each tag", "bold mono")
+    heading(picture, 30, "best", "the best path to each tag", "bold mono")
     for (k, j), i in sorted(before.items(), key=lambda item: item[0] in won):
         if j in tags_at(k):
             step_arrow(picture, 56, k, i, j, "gold" if (k, j) in won else "tags")
