@@ -442,7 +442,16 @@ def all_results(scores, targets, lengths, tag_map):
     return value.item(), scores.grad.double(), path, torch.tensor(marginals), nbest
 
 
-@pytest.mark.parametrize("words, scale", [(10, 1.0), (10, 4.0), (1000, 1.0), (10_000, 4.0)])
+@pytest.mark.parametrize(
+    "words, scale",
+    [
+        (10, 1.0),
+        (10, 4.0),
+        (1000, 1.0),
+        (3000, 4.0),
+        pytest.param(10_000, 4.0, marks=pytest.mark.slow),
+    ],
+)
 def test_float32_is_as_good_as_float64(words, scale):
     """The loss, its gradient, paths and probabilities of a shaky tagger's scores."""
     scores, *rest = random_case(9, [words + 1], scale, seed=words)

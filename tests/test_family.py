@@ -181,7 +181,7 @@ def test_without_characters_it_is_pytorch_s_lstm_and_a_crf():
 
 
 def test_a_tiny_part_of_speech_tagger_learns_its_two_sentences(monkeypatch, tmp_path):
-    """The LSTM tagger, six features per word, 300 epochs, one sentence per step."""
+    """The LSTM tagger, six features per word, one sentence per step."""
     lines = [
         zip("The dog ate the apple".split(), "DET NN V DET NN".split(), strict=True),
         zip("Everybody read that book".split(), "NN V DET NN".split(), strict=True),
@@ -203,15 +203,15 @@ def test_a_tiny_part_of_speech_tagger_learns_its_two_sentences(monkeypatch, tmp_
         dropout=0.0,
         batch_size=1,
         optimizer="sgd",
-        lr=0.1,
+        lr=0.4,
         lr_decay=0,
         momentum=0,
-        epochs=300,
+        epochs=100,
         last_file=str(tmp_path / "last.pt"),
         best_file=str(tmp_path / "best.pt"),
     )
     for name, value in constants.items():
         monkeypatch.setattr(train, name, value)
-    # 300 times: saving is not the point here.
+    # 100 times: saving is not the point here.
     monkeypatch.setattr(train.runs.RunState, "save", lambda s, *_: setattr(s, "is_saved", True))
     assert train.main()["accuracy"] == 1
