@@ -17,7 +17,18 @@ import itertools
 import math
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import END, START, InputError, refusing_damage, run_script
+from machinery.errors import (
+    END,
+    START,
+    InputError,
+    end_at_ctrl_c,
+    refusing_damage,
+    run_script,
+    visible,
+)
+
+if __name__ == "__main__":
+    end_at_ctrl_c()
 
 # isort: split
 import torch
@@ -435,7 +446,7 @@ def score_file(model, path, dataset, batch_size, decoder, half_precision=False):
         dataset,
         batch_size,
         decoder,
-        description=path,
+        description=visible(path),
         shared=True,
         half_precision=half_precision,
     )

@@ -21,7 +21,10 @@ import sys
 import time
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import END, START, InputError, run_script
+from machinery.errors import END, START, InputError, end_at_ctrl_c, run_script, visible
+
+if __name__ == "__main__":
+    end_at_ctrl_c()
 
 # isort: split
 import torch
@@ -246,9 +249,9 @@ def start_run(constants, settings, train_data, device, text_model=None):
     state = runs.RunState(parts, model, average, torch_optimizer)
     if checkpoint is not None:
         epoch, score = checkpoint["epoch"], checkpoint["best_score"]
-        print(f"Resuming {path} after epoch {epoch}; best score {score:.4f}")
+        print(f"Resuming {visible(path)} after epoch {epoch}; best score {score:.4f}")
         if constants.epochs > 0:
-            state.resume(path, checkpoint, settings, constants.best_file)
+            state.resume(path, checkpoint, settings)
         else:
             state.load_state_dict(checkpoint)
             runs.note_decoder(path, checkpoint["settings"], constants.constrain_tags)
@@ -455,9 +458,9 @@ def train_epoch(model, loader, lm_loss, viterbi_loss, constants, state):
     )
     for step, batch in enumerate(bar, 1):
         batch = batch.to(device)
-        read = forget_rare_words(batch, rare_from, lm_loss.unk, constants.unk_rate)
+        with_unknown = forget_rare_words(batch, rare_from, lm_loss.unk, constants.unk_rate)
         with torch.autocast(device.type, torch.bfloat16, constants.half_precision):
-            crf_scores, forward_lm_scores, backward_lm_scores = model(read)
+            crf_scores, forward_lm_scores, backward_lm_scores = model(with_unknown)
         lm = lm_loss(forward_lm_scores, backward_lm_scores, batch)
         crf = viterbi_loss(crf_scores, batch.tags, batch.word_lengths)
 
@@ -561,8 +564,8 @@ def end_training(state, constants, last_file):
     report.print_end(state, constants.epochs, constants.patience, last_file, best_file)
     if best is None and state.best_epoch != state.epoch:
         print(
-            f"Warning: {constants.best_file} does not hold epoch {state.best_epoch}, the best: "
-            f"the scores are those of epoch {state.epoch}, the last"
+            f"Warning: {visible(constants.best_file)} does not hold epoch {state.best_epoch}, "
+            f"the best: the scores are those of epoch {state.epoch}, the last"
         )
     return best
 

@@ -7,7 +7,7 @@ import zipfile
 
 import torch
 
-from machinery.errors import refusing_damage
+from machinery.errors import refusing_damage, visible
 from machinery.files import replace
 from machinery.processes import by_first_process
 
@@ -20,7 +20,9 @@ def save_checkpoint(path, state, check=lambda path: None):
     :raises InputError: `check` refuses it; the old file is intact
     :raises OSError: the file cannot be written; the old one is intact
     """
-    replace(path, "checkpoint", lambda file: torch.save(state, file), check)
+    content = io.BytesIO()
+    torch.save(state, content)
+    replace(path, content.getbuffer(), check)
 
 
 @by_first_process
@@ -38,9 +40,9 @@ def save_history(path, history, names):
     writer.writeheader()
     writer.writerows(history)
     try:
-        replace(path, "history", lambda file: file.write(text.getvalue().encode()))
+        replace(path, text.getvalue().encode())
     except OSError as error:
-        print(f"Warning: {error.filename}: {error.strerror}")
+        print(f"Warning: {visible(error.filename)}: {error.strerror}")
 
 
 def load_checkpoint(path):

@@ -200,7 +200,7 @@ def column_sentences(lines, name, word_column, tag_column=None, waits=lambda: Fa
     """
     head, lines = _look_at(lines, waits)
     if head.conllu and word_column == 0:
-        tag_columns = " (and tag_column = 3 for UPOS or 4 for XPOS)" * (tag_column is not None)
+        tag_columns = "" if tag_column is None else " (and tag_column = 3 for UPOS or 4 for XPOS)"
         raise InputError(
             f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
             f"{tag_columns}, found word_column = 0"
@@ -237,7 +237,7 @@ def column_sentences(lines, name, word_column, tag_column=None, waits=lambda: Fa
             _check_columns(where, columns, word_column, tag_column)
             width = len(columns)
         elif columns and len(columns) != width:
-            tabs = " separated by tabs" * (separator == "\t")
+            tabs = " separated by tabs" if separator == "\t" else ""
             raise InputError(
                 f"{where}: expected {width} columns{tabs} as in the lines before, "
                 f"found {len(columns)}: {' '.join(columns)[:60]!r}"
@@ -269,7 +269,7 @@ def _check_columns(where, columns, word_column, tag_column):
     """:raises InputError: there is no such column, or both are the same"""
     width, wanted = len(columns), [c for c in (word_column, tag_column) if c is not None]
     if len({c % width for c in wanted if -width <= c < width}) < len(wanted):
-        tag = f" and its tag in column {tag_column}" * (tag_column is not None)
+        tag = "" if tag_column is None else f" and its tag in column {tag_column}"
         raise InputError(
             f"{where}: expected a word in column {word_column}{tag}, found {width} columns: "
             f"{' '.join(columns)[:60]!r}"

@@ -38,10 +38,10 @@ from machinery.entities import (
 )
 from machinery.errors import InputError, visible
 from machinery.pages import tagged_page
-from machinery.report import aligned
 from machinery.spans import spans
 from machinery.text import (
     ArrivingLines,
+    aligned,
     decoded_lines,
     open_with_bar,
     places_between_blanks,

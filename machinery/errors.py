@@ -1,10 +1,12 @@
-"""What every room needs: errors and streams as a user meets them, and the four special names."""
+"""Errors, Ctrl-C and streams as a user meets them; the names of the four special entries."""
 
 import contextlib
 import io
+import itertools
 import os
 import pickle
 import re
+import signal
 import sys
 
 PAD, END, UNK, START = "<pad>", "<end>", "<unk>", "<start>"
@@ -49,6 +51,8 @@ def run_script(main, when_stopped=lambda: ""):
     error and keeps its traceback.
     """
     set_up_streams()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as end_at_ctrl_c left it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         main()
         sys.stdout.flush()
@@ -68,12 +72,29 @@ def run_script(main, when_stopped=lambda: ""):
         message, status = f"Error: {where}", 1
     # Only here, after the except blocks, are main's progress bars gone from the screen.
     if message:
-        print(message, file=sys.stderr)
+        print(visible(message), file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:  # else the interpreter would flush once more, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def end_at_ctrl_c():
+    """Let Ctrl-C end the process at once, with no traceback; `run_script` changes that again.
+
+    A script calls it before it imports PyTorch, which takes seconds.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _interrupt(*_, count=itertools.count(1)):  # noqa: B008  (one count for all calls)
+    """End the script at the first Ctrl-C, undisturbed by a second, which torchrun sends as well.
+    The third ends it at once."""
+    if next(count) == 1:
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def set_up_streams():

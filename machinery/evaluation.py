@@ -4,8 +4,8 @@ import collections
 
 from machinery.errors import visible
 from machinery.pages import mistakes_page
-from machinery.report import aligned
 from machinery.spans import are_spans, count_tags, spans
+from machinery.text import aligned
 
 MOST = 12  # kinds in a table, so that it fits a screen
 
@@ -142,7 +142,9 @@ def write_errors(path, name, tagger, words, gold, compared):
         write_page(path, name, tagger, words, compared, list(zip(least, wrong, strict=True)))
     else:
         write_tables(path, name, words, gold, compared, zip(least, wrong, found, strict=True))
-    print(f"{path}: the {len(wrong):,} of {len(words):,} sentences that have mistakes")
+    print(
+        f"{visible(str(path))}: the {len(wrong):,} of {len(words):,} sentences that have mistakes"
+    )
 
 
 def write_page(path, name, tagger, words, compared, wrong):

@@ -5,8 +5,6 @@ import errno
 import itertools
 import os
 import secrets
-import shutil
-import stat
 
 from machinery.errors import InputError
 from machinery.processes import by_first_process
@@ -18,39 +16,31 @@ except ImportError:  # Windows
     import msvcrt
 
 
-def replace(path, what, write, check=lambda path: None):
+def replace(path, content, check=lambda path: None):
     """Write a file anew.
 
     A crash at any moment leaves either the old file or the new one, both whole: the new one is
     written next to the old, brought to the disk, and then takes its name in one step. A link is
     followed: the file that it names is replaced.
 
-    :param what: what an error calls the file
-    :param write: function that writes to an open file
+    :param content: bytes
     :param check: function of a path that reads what was written, before it takes its name
     :raises InputError: `check` refuses it; the old file is intact
     :raises OSError: the file cannot be written; the old one is intact
     """
     real = os.path.realpath(path)
-    os.makedirs(os.path.dirname(real), exist_ok=True)
     temporary = _new_name(real)
     try:
+        os.makedirs(os.path.dirname(real), exist_ok=True)
         with open(temporary, "xb") as file:
-            write(file)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         check(temporary)
         os.replace(temporary, real)
-    except InputError as error:
-        raise InputError(f"{str(error).replace(temporary, str(path))}; it was not saved") from None
-    except (OSError, RuntimeError) as error:
-        # Where writing fails, torch.save raises a RuntimeError while it handles the OSError.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
-            raise
-        intact = "; the previous one is intact" * os.path.exists(real)
-        reason = f"{cause.strerror}; the {what} could not be saved{intact}"
-        raise OSError(cause.errno, reason, str(path)) from error
+    except OSError as error:  # it may name no file, or the temporary one
+        reason = f"{error.strerror}; it was not saved, and a file of this name is as it was"
+        raise OSError(error.errno, reason, str(path)) from None
     finally:
         if os.path.exists(temporary):  # the disk was full, say: leave no half of a file
             os.remove(temporary)
@@ -60,13 +50,11 @@ def replace(path, what, write, check=lambda path: None):
 def check_can_save(path):
     """Find out before hours of work whether `replace` can write to `path`.
 
-    :raises OSError: it cannot
+    :raises InputError, OSError: it cannot
     """
     real = os.path.realpath(path)
-    if os.path.isdir(real):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    if os.path.exists(real) and not stat.S_ISREG(os.stat(real).st_mode):
-        raise InputError(f"{path}: expected a file or no file yet, found a device or a pipe")
+    if os.path.exists(real) and not os.path.isfile(real):
+        raise InputError(f"{path}: expected a file or no file yet, found a folder or a device")
     os.makedirs(os.path.dirname(real), exist_ok=True)
     temporary = _new_name(real)
     open(temporary, "xb").close()
@@ -136,23 +124,16 @@ def _reserve(stack, paths):
     """Lock every path, until `stack` is closed."""
     for path in paths:
         lock = f"{os.path.realpath(path)}.lock"
-        os.makedirs(os.path.dirname(lock), exist_ok=True)
         file = stack.enter_context(open(lock, "ab"))
         try:
-            if os.fstat(file.fileno()).st_size > 0:
-                raise InputError(f"{lock}: expected a lock, which is empty, found a file with data")
             _lock(file)
-            # Between opening and locking, its owner may have removed the file.
-            ours = os.path.exists(lock) and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 continue  # a file system without locks
-            ours = False
-        if not ours:
             raise InputError(
                 f"{path}: expected a file that no other run writes to, found one in use; "
                 "wait until that run ends, or choose other names for last_file and best_file"
-            )
+            ) from None
         stack.callback(_remove, lock)
 
 
@@ -171,38 +152,17 @@ def _remove(lock):
 
 
 def keep_aside(*paths):
-    """Keep files that belong together under the first free names of the kind stem.1.pt.
+    """Rename files that belong together, by the first number that is free: stem.1.pt.
 
-    Both names until `path` is written: it is never missing. A link's new name is a file: what the
-    link names will be replaced.
+    A link is followed: the file that it names is renamed.
 
     :return: {path: its new name}, those that exist
     """
-    paths = [path for path in paths if os.path.exists(path)]
+    files = {path: os.path.realpath(path) for path in paths if os.path.exists(path)}
     for number in itertools.count(1):
-        kept = {}
-        try:
-            for path in paths:
-                _copy(os.path.realpath(path), _numbered(path, number))
-                kept[path] = _numbered(path, number)
-            return kept
-        except FileExistsError:  # also where another run takes the name at this moment
-            for name in kept.values():
-                os.remove(name)
-
-
-def _copy(old, new):
-    """Give a file a second name. :raises FileExistsError: there is such a file"""
-    try:
-        os.link(old, new)
-    except FileExistsError:
-        raise
-    except OSError:  # another disk, or a file system without hard links
-        with open(old, "rb") as source, open(new, "xb") as target:
-            shutil.copyfileobj(source, target)
-
-
-def _numbered(path, number):
-    """stem.1.pt"""
-    stem, suffix = os.path.splitext(path)
-    return f"{stem}.{number}{suffix}"
+        kept = {path: f".{number}".join(os.path.splitext(real)) for path, real in files.items()}
+        if not any(map(os.path.lexists, kept.values())):
+            break
+    for path, new in kept.items():
+        os.rename(files[path], new)
+    return kept

@@ -189,7 +189,7 @@ def rng_states():
 
 
 def set_rng_states(path, states, seed, epoch):
-    """Put the random number generators where they were.
+    """Restore the states of the random number generators.
 
     Generators that have nothing to go on from, as with another number of processes or of GPUs,
     begin with numbers that no other process and no earlier epoch had.

@@ -117,6 +117,7 @@ def name_odd_cells(path, what, lines):
 
     :param lines: {cell: the first line that has it}, of those that are odd
     """
+    path = visible(str(path))
     for cell, line in itertools.islice(lines.items(), MOST_NAMED):
         looks = "is quoted, as in CSV" if QUOTED.fullmatch(cell) else "holds unseen characters"
         print(f"{path}, line {line}: {what} {cell[:60]!r} {looks}; it counts as it is written")
@@ -131,7 +132,7 @@ def name_odd_tags(path, tags, lines):
     :param tags: list of sentences, each a list of tags
     :param lines: {tag: the first line that has it}
     """
-    counts = count_tags(tags)
+    path, counts = visible(str(path)), count_tags(tags)
     odd = sorted(odd_tags(counts), key=lines.get) if are_spans(counts) else []
     name_odd_cells(path, "tag", {t: n for t, n in lines.items() if is_odd(t) and t not in odd})
     usual = next((tag for tag, _ in counts.most_common() if OF_SPAN.fullmatch(tag)), None)
@@ -165,7 +166,8 @@ def print_reading(path, words, tags, wanted=None):
     """
     found, why = recognise_scheme(tags)
     print(
-        f"{path}: {len(words):,} sentences, {sum(map(len, words)):,} words, tags taken for {why}"
-        f"{f'; read as {wanted}' * (wanted not in (None, found))}"
+        f"{visible(str(path))}: {len(words):,} sentences, {sum(map(len, words)):,} words, "
+        f"tags taken for {why}"
+        f"{'' if wanted in (None, found) else f'; read as {wanted}'}"
     )
     print(first_sentence(words, tags))

@@ -7,7 +7,6 @@ import shlex
 import statistics
 import subprocess
 
-from machinery.checkpoints import load_checkpoint
 from machinery.errors import visible
 from machinery.files import history_file
 
@@ -34,7 +33,7 @@ def summary(result):
 
 def print_scores(name, result):
     """Print the scores of a file, and of each entity type."""
-    print(f"{name}: {summary(result)}")
+    print(f"{visible(name)}: {summary(result)}")
     for kind, of_kind in result.get("types", {}).items():
         print(
             f"    {visible(kind):12} precision {of_kind['precision']:7.2%}  "
@@ -49,8 +48,10 @@ def report_unknown_tags(path, dataset):
     unknown = [f"{tag} ({count})" for tag, count in counts.items() if tag not in dataset.tag_map]
     if unknown:
         print(
-            f"{path}: tags unseen in training count as wrong; the loss skips their sentences: "
-            f"{visible(', '.join(sorted(unknown)))}"
+            visible(
+                f"{path}: tags unseen in training count as wrong; the loss skips their sentences: "
+                f"{', '.join(sorted(unknown))}"
+            )
         )
 
 
@@ -121,15 +122,16 @@ def print_end(state, epochs, patience, last_file, best_file):
     seconds = sum(entry["seconds"] for entry in state.history)
     print(f"Ended after {state.epoch} epochs in {duration(seconds)}: {why}")
     if state.best_score >= 0:
-        where = "" if best_file is None else f", saved in {best_file}"
+        where = "" if best_file is None else f", saved in {visible(best_file)}"
         print(f"Best: {best_so_far(state)}{where}")
     table = history_file(last_file)
-    print(f"To resume: {last_file}; losses and scores of every epoch: {table}")
+    print(visible(f"To resume: {last_file}; losses and scores of every epoch: {table}"))
 
 
 def print_command(path):
     """The command that uses a checkpoint, on a line of its own, to be copied."""
-    print(f'Tag a sentence with it:\npython inference.py --checkpoint {quoted(path)} "..."')
+    print("Tag a sentence with it:")
+    print(visible(f'python inference.py --checkpoint {quoted(path)} "..."'))
 
 
 def quoted(path):
@@ -141,20 +143,10 @@ def how_to_resume(path, begin):
     """What to say after Ctrl-C of a run that began at time.time() = `begin`."""
     if not os.path.exists(path) or os.stat(path).st_mtime < begin:
         return "Stopped before an epoch had ended: no checkpoint was written"
-    epoch = load_checkpoint(path)["epoch"]
-    return f"Stopped; to go on after epoch {epoch}, set checkpoint = {constant(path)}"
+    return f"Stopped; to go on after the last epoch that ended, set checkpoint = {constant(path)}"
 
 
 def constant(path):
     r"""A path as it is written in a script, also a Windows one: r"C:\new\last.pt"."""
     raw = "\\" in path and '"' not in path and not path.endswith("\\")
     return f'r"{path}"' if raw else json.dumps(path, ensure_ascii=False)
-
-
-def aligned(rows):
-    """Lines of text, the columns of the rows aligned.
-
-    :param rows: list of lists of strings, of the same length
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from machinery.checkpoints import load_checkpoint, save_checkpoint, save_history
 from machinery.constants import CONSTANTS, FIXED, MODEL, SCORE, TRAINING, names, plain_value
-from machinery.errors import InputError, refusing_damage
+from machinery.errors import InputError, refusing_damage, visible
 from machinery.files import history_file, keep_aside
 from machinery.processes import by_first_process, gather, processes, rng_states
 
@@ -72,7 +72,7 @@ class RunState:
         self.epoch = 0  # how many are finished
         self.best_score, self.epochs_since_best, self.history = -1.0, 0, []
         self.rng = [rng_states()]
-        self.is_saved = False
+        self.is_saved = self.is_measured_anew = False
 
     @property
     def best_epoch(self):
@@ -133,11 +133,11 @@ class RunState:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
 
-    def resume(self, path, state, settings, best_file):
+    def resume(self, path, state, settings):
         """Load a checkpoint to train on, and say which constants are not as they were.
 
         Where scores can no longer be compared with earlier ones, the search for the best epoch
-        restarts, and the best so far is kept under another name.
+        restarts; `save` keeps the best so far under another name.
 
         :param settings: as kept_settings gives them
         :raises InputError: it is for tagging, or its weights are not of this model
@@ -152,7 +152,7 @@ class RunState:
             self.load_state_dict(state)
         if changes_scores(state["settings"], settings):
             self.best_score, self.epochs_since_best = -1.0, 0
-            _keep_aside("is the best by another measure", best_file)
+            self.is_measured_anew = True
 
     def save(self, best_model, best_file, last_file):
         """Write the checkpoints and the history. Each is loaded once before it takes its name.
@@ -163,7 +163,9 @@ class RunState:
         """
         table = history_file(last_file)
         if not self.is_saved:
-            if not load_if_ancestor(best_file, self.name, self.history):
+            if self.is_measured_anew:
+                _keep_aside("is the best by another measure", best_file)
+            elif not load_if_ancestor(best_file, self.name, self.history):
                 _keep_aside("is from another run", best_file)
             if not load_if_ancestor(last_file, self.name, self.history):
                 _keep_aside("is from another run", last_file, table)
@@ -287,7 +289,7 @@ def note_decoder(path, before, constrain_tags):
     """Say if a checkpoint is scored with other paths allowed than it tags with."""
     if before["constrain_tags"] != constrain_tags:
         print(
-            f"{path} was trained with constrain_tags = {before['constrain_tags']}, which "
+            f"{visible(path)} was trained with constrain_tags = {before['constrain_tags']}, which "
             f"inference.py keeps to; the scores below are with {constrain_tags}"
         )
 
@@ -323,4 +325,4 @@ def load_if_ancestor(path, run, history):
 def _keep_aside(why, *paths):
     """Keep files that belong together under other names, and say so."""
     for old, new in keep_aside(*paths).items():
-        print(f"{old} {why}: kept as {new}")
+        print(visible(f"{old} {why}: kept as {new}"))

@@ -28,8 +28,8 @@ def open_with_bar(file, name, hidden=False):
     with open(file, "rb", closefd=not isinstance(file, int)) as opened:
         status = os.fstat(opened.fileno())
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        look = dict(unit="B", unit_scale=True, leave=False, mininterval=0.5)
-        with tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **look) as bar:
+        options = dict(unit="B", unit_scale=True, leave=False, mininterval=0.5)
+        with tqdm(desc=visible(str(name)), total=size, disable=hidden or None, **options) as bar:
             yield opened, bar
 
 
@@ -97,6 +97,15 @@ def without_end(number, line):
     """A line without its end and, if it is the first, without a BOM."""
     line = line.rstrip("\r\n")
     return line.removeprefix("\ufeff") if number == 1 else line
+
+
+def aligned(rows):
+    """Lines of text, the columns of the rows aligned.
+
+    :param rows: list of lists of strings, of the same length
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def windows(sentences, size, words=100_000, waits=lambda: False):
@@ -213,7 +222,7 @@ def check_words(sentences):
     for number, words in enumerate(sentences, 1):
         where = f"sentence {number}"
         if isinstance(words, str | bytes) or not hasattr(words, "__len__"):
-            kind = "the string " * isinstance(words, str)
+            kind = "the string " if isinstance(words, str) else ""
             raise TypeError(f"{where}: expected a list of words, found {kind}{repr(words)[:60]}")
         for position, word in enumerate(words, 1):
             if not isinstance(word, str):

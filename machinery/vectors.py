@@ -168,6 +168,7 @@ def _short_lines(file, name):
 def report_coverage(emb_file, covered, vocab_size):
     """Print how many words of the corpus's vocabulary, <pad>, <end> and <unk> not counted, have a
     vector in the file."""
+    emb_file = visible(str(emb_file))
     print(f"{emb_file}: vectors for {covered:,} of {vocab_size:,} words in train_file's vocabulary")
     if not covered:
         print(f"Warning: {emb_file} has none of these words: their vectors are random")

@@ -1,10 +1,10 @@
 """Nothing is lost: kill -9, a full disk, Ctrl-C, training that diverges."""
 
-import errno
 import functools
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import kill
@@ -54,7 +54,7 @@ def test_all_is_on_the_disk_before_a_file_takes_its_name(tmp_path, monkeypatch):
         fsync(number)
 
     monkeypatch.setattr(os, "fsync", spy)
-    files.replace(path, "checkpoint", lambda file: file.write(b"12345"))
+    files.replace(path, b"12345")
     assert seen == [(5, False)] and path.read_bytes() == b"12345"
 
 
@@ -71,8 +71,8 @@ def test_a_file_that_may_not_grow_leaves_the_checkpoint_before(tmp_path, as_comm
             said.append(save_to_full_disk(as_command, tmp_path))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
-    reason = f"Error: {tmp_path / 'last.pt'}: File too large; the checkpoint could not be saved"
-    assert said == [reason, f"{reason}; the previous one is intact"]
+    reason = f"Error: {tmp_path / 'last.pt'}: File too large; it was not saved, and a file of this"
+    assert said == [f"{reason} name is as it was"] * 2
     assert torch.load(tmp_path / "last.pt", weights_only=True) == {"a": 1}
 
 
@@ -120,10 +120,57 @@ def test_ctrl_c_says_how_to_resume(edited_copy, tmp_path):
     epoch = load_checkpoint(tmp_path / "last_checkpoint.pt")["epoch"]
     assert epoch >= 2 and load_checkpoint(tmp_path / "best_checkpoint.pt")["epoch"] <= epoch + 1
     assert errors.splitlines() == [
-        f'Stopped; to go on after epoch {epoch}, set checkpoint = "last_checkpoint.pt"'
+        'Stopped; to go on after the last epoch that ended, set checkpoint = "last_checkpoint.pt"'
     ]
     assert len(Tagger(tmp_path / "best_checkpoint.pt").tag([["Paris", "is"]])[0]) == 2
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.parametrize("script", ["train.py", "inference.py"])
+def test_ctrl_c_during_the_imports(root, tmp_path, script):
+    """With a PyTorch that takes its time."""
+    (tmp_path / "torch.py").write_text(
+        "print('importing', flush=True)\nimport time\ntime.sleep(99)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, root / script],
+        cwd=tmp_path,
+        env=os.environ | dict(PYTHONPATH=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.stdout.readline() == "importing\n"
+    run.send_signal(signal.SIGINT)
+    assert run.communicate() == ("", "") and run.returncode == -signal.SIGINT
+
+
+TWICE = """if True:
+    import os, signal
+    from machinery.errors import end_at_ctrl_c, run_script
+
+    def press():
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def main():
+        try:
+            press()
+        finally:
+            press()
+
+    def advice():
+        return "Stopped"
+
+    end_at_ctrl_c()
+    run_script(main, advice)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_twice_is_as_once(root):
+    result = subprocess.run([sys.executable, "-c", TWICE], cwd=root, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (130, "Stopped\n")
 
 
 @pytest.mark.parametrize("finished", [0, 1])
@@ -144,7 +191,7 @@ def test_ctrl_c_in_an_epoch(tiny_train, monkeypatch, tmp_path, as_command, finis
     status, errors = as_command(tiny_train.main, advice)
     assert status == 130
     if finished:
-        assert len(errors) == 1 and "to go on after epoch 1" in errors[0]
+        assert len(errors) == 1 and "to go on after the last epoch that ended, set" in errors[0]
         assert load_checkpoint(tmp_path / "last.1.pt")["run"] == before["run"]
     else:
         assert errors == ["Stopped before an epoch had ended: no checkpoint was written"]
@@ -208,22 +255,3 @@ def test_weights_that_the_last_step_ruined_are_not_saved(tiny_train, monkeypatch
     with pytest.raises(InputError, match="epoch 1, batches 1 to 1, learning rate 0.002"):
         tiny_train.main()
     assert not list(tmp_path.glob("*.pt"))
-
-
-def test_saving_says_what_the_disk_said(tmp_path, monkeypatch):
-    """Where writing fails, torch.save raises a RuntimeError; any other one is a bug."""
-
-    def fail(*arguments):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(checkpoints.torch, "save", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        checkpoints.save_checkpoint(tmp_path / "last.pt", {})
-
-    def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoints.torch, "save", full)
-    with pytest.raises(OSError, match="No space left") as caught:
-        checkpoints.save_checkpoint(tmp_path / "last.pt", {})
-    assert caught.value.filename == str(tmp_path / "last.pt")

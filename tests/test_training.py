@@ -371,7 +371,7 @@ def test_a_history_that_cannot_be_written_does_not_stop_a_run(
 
     monkeypatch.setattr(files.os, "replace", busy)
     tiny_train.main()
-    warning = f"Warning: {tmp_path / 'last.csv'}: Permission denied; the history could not be saved"
+    warning = f"Warning: {tmp_path / 'last.csv'}: Permission denied; it was not saved"
     assert capsys.readouterr().out.count(warning) == 2
     assert len(load_checkpoint(tiny_train.last_file)["history"]) == 2
     assert not list(tmp_path.glob("*.tmp"))

@@ -105,7 +105,7 @@ def table(rows):
             if found:
                 scores = [100 * row["score"] for row in found]
                 deviation = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
-                missing = f" ({len(scores)} seeds)" * (len(scores) < len(SEEDS))
+                missing = f" ({len(scores)} seeds)" if len(scores) < len(SEEDS) else ""
                 cells[corpus] = f"{statistics.mean(scores):.1f}{deviation}{missing}"
         timed = [row for row in rows if (row["model"], row["corpus"]) == (model, "")]
         size = f"{timed[0]['parameters'] / 1e6:.2f} M" if timed else ""
