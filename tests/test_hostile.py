@@ -15,9 +15,9 @@ from parallel import Team
 
 import train
 from inference import Tagger, ViterbiDecoder, predict, restore_model
-from machinery import checkpoints, spans
+from machinery import checkpoints, report, spans
 from machinery.checkpoints import load_checkpoint
-from machinery.errors import InputError
+from machinery.errors import InputError, run_script
 from machinery.runs import FOR_TRAINING, PARTS
 from models import ViterbiLoss
 from utils import read_words_tags
@@ -397,3 +397,43 @@ def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, monkeypatc
     print(output)
     assert output.count(" used, ") == 6
     assert list(tmp_path.glob("best*")) == [tmp_path / train.best_file]
+
+
+# Names of files ----------------------------------------------------------------------------------
+
+
+def test_escape_codes_in_the_names_of_files_do_not_reach_the_terminal(
+    tiny_train, monkeypatch, tmp_path, as_command, run_inference, capsys
+):
+    folder = tmp_path / "a\x1b[31mb\ncolour"
+    folder.mkdir()
+    (folder / "data").write_text(TINY_CORPUS)
+    (folder / "wrong").write_text("a\n")
+    (folder / "vectors").write_text("a 1 2\nb 3 4\n")
+    for name in ("train_file", "val_file", "test_file"):
+        monkeypatch.setattr(tiny_train, name, str(folder / "data"))
+    for name in ("last_file", "best_file"):
+        monkeypatch.setattr(tiny_train, name, str(folder / f"{name}.pt"))
+    monkeypatch.setattr(tiny_train, "emb_file", str(folder / "vectors"))
+    said = []
+
+    def train_with(**constants):
+        for name, value in constants.items():
+            monkeypatch.setattr(tiny_train, name, value)
+        run_script(tiny_train.main)
+        said.append("".join(capsys.readouterr()))
+
+    train_with()
+    train_with(seed=2)  # keeps the files of the first aside
+    train_with(checkpoint=tiny_train.last_file, criterion="accuracy", epochs=3)
+    train_with(epochs=0, constrain_tags=False)
+    monkeypatch.setattr(tiny_train, "test_file", str(folder / "wrong"))
+    status, errors = as_command(tiny_train.main)
+    assert status == 1 and len(errors) == 1
+    said += [*errors, report.how_to_resume(tiny_train.last_file, 0)]
+    options = ["--checkpoint", tiny_train.best_file, "--evaluate", folder / "data"]
+    _, errors, output = run_inference(*options, "--errors", folder / "errors")
+    said += [*errors, output]
+    text = "\n".join(said)
+    assert text.count("a\\x1b[31mb\\ncolour") > 20
+    assert "\x1b" not in text and "\ncolour" not in text

@@ -83,7 +83,7 @@ def test_resuming_after_any_epoch_is_exact(
         assert differences(train.best_file, tmp_path / "whole_best.pt") == []
 
 
-def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, stop_after):
+def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, tmp_path):
     """The resumed run begins one epoch before its best file, and gets there again."""
     saved, save = [], checkpoints.save_checkpoint
 
@@ -112,7 +112,7 @@ def test_a_kill_between_best_and_last_loses_nothing(tiny_train, monkeypatch, sto
         saved += [None] * 3
         patch.setattr(runs, "save_checkpoint", save_some)
         tiny_train.main()
-    assert equal(load_checkpoint(tiny_train.best_file)["model"], best)  # there until it is replaced
+    assert equal(load_checkpoint(tmp_path / "best.1.pt")["model"], best)  # kept aside
     tiny_train.main()
     assert load_checkpoint(tiny_train.last_file)["epoch"] == 2
     best, last = (load_checkpoint(f)["model"] for f in (tiny_train.best_file, tiny_train.last_file))

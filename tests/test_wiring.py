@@ -76,7 +76,7 @@ O x Zürich
 
 
 @pytest.fixture
-def far(tiny_train, monkeypatch, tmp_path, on_cpu):
+def unusual_train(tiny_train, monkeypatch, tmp_path, on_cpu):
     """train.py with constants far from their defaults, for CORPUS."""
     (tmp_path / "corpus.txt").write_text(CORPUS, encoding="utf-8")
     (tmp_path / "validation.txt").write_text(VALIDATION, encoding="utf-8")
@@ -123,10 +123,10 @@ def sentences_of(text):
     return [[r[2] for r in s] for s in rows], [[r[0] for r in s] for s in rows]
 
 
-def test_maps_and_batches_are_what_the_constants_say(far, monkeypatch, seen):
-    monkeypatch.setattr(far, "unk_rate", 0)
-    far.main()
-    state = load_checkpoint(far.last_file)
+def test_maps_and_batches_are_what_the_constants_say(unusual_train, monkeypatch, seen):
+    monkeypatch.setattr(unusual_train, "unk_rate", 0)
+    unusual_train.main()
+    state = load_checkpoint(unusual_train.last_file)
     words, tags = sentences_of(CORPUS)
     assert list(state["word_map"])[:3] == ["<pad>", "<end>", "<unk>"]
     counts = collections.Counter(word for sentence in words for word in sentence)
@@ -153,7 +153,7 @@ def test_maps_and_batches_are_what_the_constants_say(far, monkeypatch, seen):
     assert [len(batch.words) for batch in read] == [len(batch.words) for batch in expected]
     assert {len(batch.words) for batch in read} == {1, 3}
     assert all(equal(tuple(a), tuple(b)) for a, b in zip(read, expected, strict=True))
-    assert Tagger(far.last_file).dataset([["Paris", "paris"]])[0][0].tolist() == [
+    assert Tagger(unusual_train.last_file).dataset([["Paris", "paris"]])[0][0].tolist() == [
         state["word_map"]["Paris"],
         state["word_map"]["<unk>"],  # occurs once
         state["word_map"]["<end>"],
@@ -162,36 +162,36 @@ def test_maps_and_batches_are_what_the_constants_say(far, monkeypatch, seen):
     assert len(scores) == 6 and {s.size(2) for s in scores} == {arguments["lm_vocab_size"]}
 
 
-def test_processes_share_the_work(far, monkeypatch):
+def test_processes_share_the_work(unusual_train, monkeypatch):
     """If each computed all of a batch, the result would be the same, but no faster."""
     loaders = []
-    signature = inspect.signature(far.data_loader)
+    signature = inspect.signature(unusual_train.data_loader)
 
     def data_loader(*args, **kwargs):
         loaders.append(signature.bind(*args, **kwargs).arguments)
         return datasets.data_loader(*args, **kwargs)
 
-    for module in (far, inference):
+    for module in (unusual_train, inference):
         monkeypatch.setattr(module, "data_loader", data_loader)
-    far.main()
+    unusual_train.main()
     training, *scoring = loaders
     assert training["shuffle"] and training["device"] == torch.device("cpu")
     assert [arguments["shuffle"] for arguments in scoring] == [False] * 3  # two epochs, the best
     assert all(arguments["shared"] for arguments in loaders)
 
 
-def test_vectors_are_looked_up_as_the_constants_say(far, monkeypatch, tmp_path):
+def test_vectors_are_looked_up_as_the_constants_say(unusual_train, monkeypatch, tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_text("paris 1 1\nZürich 2 2\nLima 3 3\nUnseen 4 4\n", encoding="utf-8")
-    monkeypatch.setattr(far, "emb_file", str(path))
-    monkeypatch.setattr(far, "fine_tune_word_embeddings", False)
-    monkeypatch.setattr(far, "epochs", 1)
+    monkeypatch.setattr(unusual_train, "emb_file", str(path))
+    monkeypatch.setattr(unusual_train, "fine_tune_word_embeddings", False)
+    monkeypatch.setattr(unusual_train, "epochs", 1)
     rows = []
     for expand, caseless in itertools.product((True, False), repeat=2):
-        monkeypatch.setattr(far, "expand_vocab", expand)
-        monkeypatch.setattr(far, "caseless", caseless)
-        far.main()
-        state = load_checkpoint(far.last_file)
+        monkeypatch.setattr(unusual_train, "expand_vocab", expand)
+        monkeypatch.setattr(unusual_train, "caseless", caseless)
+        unusual_train.main()
+        state = load_checkpoint(unusual_train.last_file)
         weights = [
             state["model"][f"word_embeddings.{part}.weight"] for part in ("corpus", "others")
         ]
@@ -205,10 +205,10 @@ def test_vectors_are_looked_up_as_the_constants_say(far, monkeypatch, tmp_path):
     assert rows[3][1:] == [False, zurich, False, False, False] and rows[3][0] not in (False, [1, 1])
 
 
-def test_losses_are_means_over_sentences(far, monkeypatch, seen):
+def test_losses_are_means_over_sentences(unusual_train, monkeypatch, seen):
     """Of batches of unequal size, and in validation of those sentences whose tags are known."""
-    far.main()
-    history = load_checkpoint(far.last_file)["history"]
+    unusual_train.main()
+    history = load_checkpoint(unusual_train.last_file)["history"]
     assert len(history) == 2
     sizes = [len(args[0].words) for train, kind, args, _ in seen
              if train and kind is models.LM_LSTM_CRF]  # fmt: skip
@@ -221,9 +221,9 @@ def test_losses_are_means_over_sentences(far, monkeypatch, seen):
             assert entry[name] == pytest.approx(mean, rel=1e-5)
             assert entry[name] != pytest.approx(sum(loss for loss, _ in pairs) / 3, rel=1e-5)
 
-    state = load_checkpoint(far.last_file)
-    model, loss = far.restore_model(state).eval(), ViterbiLoss(state["tag_map"])
-    data = far.encode(far.val_file, sentences_of(VALIDATION), state)
+    state = load_checkpoint(unusual_train.last_file)
+    model, loss = unusual_train.restore_model(state).eval(), ViterbiLoss(state["tag_map"])
+    data = unusual_train.encode(unusual_train.val_file, sentences_of(VALIDATION), state)
     each = []
     for i in (0, 3, 4):  # the sentences whose tags are known
         batch = datasets.collate([data[i]])
@@ -233,7 +233,7 @@ def test_losses_are_means_over_sentences(far, monkeypatch, seen):
     assert len({round(loss, 2) for loss in each}) == 3
 
 
-def test_every_dropout_has_its_rate(far, monkeypatch):
+def test_every_dropout_has_its_rate(unusual_train, monkeypatch):
     """Between any two parts, in training only; a two-layer model has each of its places."""
     called = collections.Counter()
 
@@ -254,8 +254,8 @@ def test_every_dropout_has_its_rate(far, monkeypatch):
         built.append(self)
 
     monkeypatch.setattr(models.LM_LSTM_CRF, "__init__", spy_on_init)
-    monkeypatch.setattr(far, "epochs", 1)
-    far.main()
+    monkeypatch.setattr(unusual_train, "epochs", 1)
+    unusual_train.main()
     model, steps = built[0], 3
     assert all(m.p == 0.25 for m in model.modules() if isinstance(m, nn.Dropout))
     assert model.forward_char_lstm.dropout == model.backward_char_lstm.dropout == 0.25
@@ -286,10 +286,10 @@ def weights_after_steps(monkeypatch):
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.9])  # reached within the run, and not
-def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_steps, decay):
-    monkeypatch.setattr(far, "averaging", decay)
-    far.main()
-    state = load_checkpoint(far.last_file)
+def test_the_average_is_that_of_its_equation(unusual_train, monkeypatch, weights_after_steps, decay):
+    monkeypatch.setattr(unusual_train, "averaging", decay)
+    unusual_train.main()
+    state = load_checkpoint(unusual_train.last_file)
     average = None
     for step, (_, weights) in enumerate(weights_after_steps):
         kept = min(decay, (1 + step) / (10 + step))
@@ -297,7 +297,7 @@ def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_ste
             w if average is None else kept * a + (1 - kept) * w
             for w, a in zip(weights, average or weights, strict=True)
         ]
-    model = far.restore_model(state)
+    model = unusual_train.restore_model(state)
     words = model.word_embeddings.corpus.weight
     others = [p for p in model.parameters() if p.requires_grad and p is not words]
     for found, expected in zip([words, *others], average, strict=True):
@@ -308,27 +308,27 @@ def test_the_average_is_that_of_its_equation(far, monkeypatch, weights_after_ste
     assert weights == sorted(w.flatten()[0].item() for w in last)
 
 
-def test_settings_of_the_optimiser(far, monkeypatch, weights_after_steps):
+def test_settings_of_the_optimiser(unusual_train, monkeypatch, weights_after_steps):
     norms = []
     clip = nn.utils.clip_grad_norm_
     monkeypatch.setattr(
         nn.utils, "clip_grad_norm_", lambda p, norm: norms.append(norm) or clip(p, norm)
     )
     for name, value in dict(momentum=0.7, lr=0.001, lr_decay=1, grad_clip=3).items():
-        monkeypatch.setattr(far, name, value)
-    far.main()
+        monkeypatch.setattr(unusual_train, name, value)
+    unusual_train.main()
     groups = weights_after_steps[0][0].param_groups
     assert {group["betas"] for group in groups} == {(0.7, 0.99)} and norms == [3] * 6
     assert {group["lr"] for group in groups} == {0.0005}  # in the second epoch
     assert len(weights_after_steps) == 6
     norms.clear()
-    monkeypatch.setattr(far, "grad_clip", None)
-    far.main()
+    monkeypatch.setattr(unusual_train, "grad_clip", None)
+    unusual_train.main()
     assert norms == []
 
 
-def test_what_is_changed_on_resuming_takes_effect(far, monkeypatch, weights_after_steps):
-    far.main()
+def test_what_is_changed_on_resuming_takes_effect(unusual_train, monkeypatch, weights_after_steps):
+    unusual_train.main()
     rates = set()
 
     def spy(self, x):
@@ -337,20 +337,20 @@ def test_what_is_changed_on_resuming_takes_effect(far, monkeypatch, weights_afte
 
     monkeypatch.setattr(models.Dropout, "forward", spy)
     new = dict(momentum=0.7, lr=0.001, weight_decay=0.3, dropout=0.125, epochs=3)
-    for name, value in dict(new, checkpoint=far.last_file).items():
-        monkeypatch.setattr(far, name, value)
+    for name, value in dict(new, checkpoint=unusual_train.last_file).items():
+        monkeypatch.setattr(unusual_train, name, value)
     weights_after_steps.clear()
-    far.main()
+    unusual_train.main()
     words, others = weights_after_steps[0][0].param_groups
     assert words["betas"] == others["betas"] == (0.7, 0.99)
     assert words["lr"] == others["lr"] == 0.001
     assert (words["weight_decay"], others["weight_decay"]) == (0, 0.3)
     assert rates == {0.125}
-    state = load_checkpoint(far.last_file)
+    state = load_checkpoint(unusual_train.last_file)
     assert state["settings"]["dropout"] == 0.125 and "dropout" not in state["model_arguments"]
 
 
-def test_gradients_of_a_step_are_of_its_batch_alone(far, monkeypatch):
+def test_gradients_of_a_step_are_of_its_batch_alone(unusual_train, monkeypatch):
     """With a learning rate of 0 and nothing random, an epoch's gradients depend on no other's."""
     gradients = []
 
@@ -360,15 +360,15 @@ def test_gradients_of_a_step_are_of_its_batch_alone(far, monkeypatch):
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     for name, value in dict(dropout=0, unk_rate=0, batch_size=7, grad_clip=None).items():
-        monkeypatch.setattr(far, name, value)
-    far.main()
+        monkeypatch.setattr(unusual_train, name, value)
+    unusual_train.main()
     first, second = gradients  # one batch an epoch
     for a, b in zip(first, second, strict=True):
         torch.testing.assert_close(a, b)
 
 
-def test_training_is_in_training_mode_and_scoring_is_not(far, seen):
-    far.main()
+def test_training_is_in_training_mode_and_scoring_is_not(unusual_train, seen):
+    unusual_train.main()
     forward = [(train, result) for train, kind, _, result in seen if kind is models.LM_LSTM_CRF]
     modes = [train for train, _ in forward]
     assert modes == ([True] * 3 + [False] * 3) * 2 + [False] * 3  # the last: the best is scored
@@ -376,42 +376,42 @@ def test_training_is_in_training_mode_and_scoring_is_not(far, seen):
         assert (forward_lm is not None) == (backward_lm is not None) == train
 
 
-def test_the_seed_decides_the_weights_and_the_order(far, monkeypatch, seen):
+def test_the_seed_decides_the_weights_and_the_order(unusual_train, monkeypatch, seen):
     for name, value in dict(lr=0, unk_rate=0, epochs=1).items():
-        monkeypatch.setattr(far, name, value)
+        monkeypatch.setattr(unusual_train, name, value)
     found = []
     for seed in (1, 1, 2):
-        monkeypatch.setattr(far, "seed", seed)
+        monkeypatch.setattr(unusual_train, "seed", seed)
         seen.clear()
-        far.main()
+        unusual_train.main()
         batches = [
-            args[0].words.tolist() for train, k, args, _ in seen if train and k is far.LM_LSTM_CRF
+            args[0].words.tolist() for train, k, args, _ in seen if train and k is unusual_train.LM_LSTM_CRF
         ]
-        weights = load_checkpoint(far.last_file)["model"]["forward_lm_out.weight"]
+        weights = load_checkpoint(unusual_train.last_file)["model"]["forward_lm_out.weight"]
         found.append((batches, weights))
     (first, weights), (again, same), (other, different) = found
     assert first == again and torch.equal(weights, same)
     assert first != other and not torch.equal(weights, different)
 
 
-def test_validation_and_test_data_are_scored_at_the_end(far, monkeypatch, capsys):
-    monkeypatch.setattr(far, "test_file", far.train_file)
-    result = far.main()
+def test_validation_and_test_data_are_scored_at_the_end(unusual_train, monkeypatch, capsys):
+    monkeypatch.setattr(unusual_train, "test_file", unusual_train.train_file)
+    result = unusual_train.main()
     words, tags = sentences_of(CORPUS)
-    assert result == far.scores(tags, Tagger(far.best_file).tag(words))
+    assert result == unusual_train.scores(tags, Tagger(unusual_train.best_file).tag(words))
     lines = capsys.readouterr().out.splitlines()
     end = lines[next(i for i, line in enumerate(lines) if line.startswith("The model of epoch")) :]
     scored = [line.split(": ")[0] for line in end if ": accuracy" in line]
-    assert scored == [far.val_file, far.train_file]
+    assert scored == [unusual_train.val_file, unusual_train.train_file]
 
 
-def test_patience_s_default(far, monkeypatch):
+def test_patience_s_default(unusual_train, monkeypatch):
     """The paper's code stops after 15 epochs without a better score."""
-    monkeypatch.setattr(far, "epochs", 30)
-    monkeypatch.setattr(far, "train_epoch", lambda *_: dict(lm_loss=1.0, tag_loss=1.0))
-    monkeypatch.setattr(far, "predict", lambda *_, **__: ([["O"]], 1.0))
+    monkeypatch.setattr(unusual_train, "epochs", 30)
+    monkeypatch.setattr(unusual_train, "train_epoch", lambda *_: dict(lm_loss=1.0, tag_loss=1.0))
+    monkeypatch.setattr(unusual_train, "predict", lambda *_, **__: ([["O"]], 1.0))
     same = dict.fromkeys(("accuracy", "macro_f1", "entity_f1", "precision", "recall"), 0.5)
-    monkeypatch.setattr(far, "scores", lambda *_: same)
-    monkeypatch.setattr(far, "score_file", lambda *_: ({}, None))
-    far.main()
-    assert load_checkpoint(far.last_file)["epoch"] == 16
+    monkeypatch.setattr(unusual_train, "scores", lambda *_: same)
+    monkeypatch.setattr(unusual_train, "score_file", lambda *_: ({}, None))
+    unusual_train.main()
+    assert load_checkpoint(unusual_train.last_file)["epoch"] == 16
