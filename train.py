@@ -349,7 +349,7 @@ def learn_from_text(constants, device):
         with reserved(path):
             saved = read_whole_text(constants, words, settings, saved, device)
     else:
-        print(f"Language models: those of {path}, which have read this text")
+        print(f"Language models: those of {visible(path)}, which have read this text")
     return saved
 
 
@@ -381,12 +381,12 @@ def read_whole_text(constants, words, settings, saved, device):
     )
     if saved is not None:
         state.load_state_dict(path, saved)
-        print(f"{path}: going on after {state.step:,} of {steps:,} steps")
+        print(f"{visible(path)}: going on after {state.step:,} of {steps:,} steps")
     replica = replicated(model)
     while state.step < steps:
         read_some_text(state, replica, loader, constants, recipe)
         state.save(path)
-    print(f"What the language models have learnt is in {path}")
+    print(f"What the language models have learnt is in {visible(path)}")
     return state.state_dict()
 
 

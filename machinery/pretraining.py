@@ -7,7 +7,7 @@ is needed to go on after Ctrl-C or a crash.
 import os
 
 from machinery.checkpoints import load_checkpoint, save_checkpoint
-from machinery.errors import refusing_damage
+from machinery.errors import refusing_damage, visible
 from machinery.files import keep_aside
 from machinery.processes import by_first_process
 from machinery.runs import fingerprint
@@ -115,4 +115,4 @@ def load_if_same(path, settings):
 def _keep_aside(path, changed):
     """Keep a file under another name, and say so."""
     for old, new in keep_aside(path).items():
-        print(f"{old} is from another text or model ({changed}): kept as {new}")
+        print(visible(f"{old} is from another text or model ({changed}): kept as {new}"))

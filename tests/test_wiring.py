@@ -286,7 +286,9 @@ def weights_after_steps(monkeypatch):
 
 
 @pytest.mark.parametrize("decay", [0.3, 0.9])  # reached within the run, and not
-def test_the_average_is_that_of_its_equation(unusual_train, monkeypatch, weights_after_steps, decay):
+def test_the_average_is_that_of_its_equation(
+    unusual_train, monkeypatch, weights_after_steps, decay
+):
     monkeypatch.setattr(unusual_train, "averaging", decay)
     unusual_train.main()
     state = load_checkpoint(unusual_train.last_file)
@@ -385,7 +387,9 @@ def test_the_seed_decides_the_weights_and_the_order(unusual_train, monkeypatch, 
         seen.clear()
         unusual_train.main()
         batches = [
-            args[0].words.tolist() for train, k, args, _ in seen if train and k is unusual_train.LM_LSTM_CRF
+            args[0].words.tolist()
+            for train, k, args, _ in seen
+            if train and k is unusual_train.LM_LSTM_CRF
         ]
         weights = load_checkpoint(unusual_train.last_file)["model"]["forward_lm_out.weight"]
         found.append((batches, weights))
