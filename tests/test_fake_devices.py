@@ -98,6 +98,7 @@ def test_neither_does_training(device, monkeypatch, constants):
     monkeypatch.setattr(train, "check_finite", lambda *_: None)  # fake numbers are neither
     state = types.SimpleNamespace(
         epoch=0,
+        model=model,
         parts=dict(rare_from=2),
         optimizer=torch.optim.SGD(trained, lr=1.0),
         average=WeightAverage(model, 0.9),
