@@ -99,12 +99,14 @@ def word_by_word():
     emission = EMISSION[0, INNER]
     assert EMISSION[: len(WORDS)].argmax(1).tolist() == WRONG
     names = [TAG_NAMES[tag] for tag in INNER]
+    right = emission.softmax(0)[INNER.index(GOLD[0])].item()
     return {
         "SOFTMAX": table(
             [WORDS[0], *names],
             ["score", *map(decimal, emission)],
             ["softmax", *(f"{p:.0%}" for p in emission.softmax(0))],
         ),
+        "ALONE_LOSS": f"-log {right:.3f} = {-math.log(right):.2f} at this word",
         "TRANSITIONS": f"from `B-PER` to `O` {decimal(TRANSITION[PER, O])}, from `B-LOC` to `O` "
         f"{decimal(TRANSITION[LOC, O])}",
     }
