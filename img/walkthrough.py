@@ -107,8 +107,6 @@ def word_by_word():
             ["softmax", *(f"{p:.0%}" for p in emission.softmax(0))],
         ),
         "ALONE_LOSS": f"-log {right:.3f} = {-math.log(right):.2f} at this word",
-        "TRANSITIONS": f"from `B-PER` to `O` {decimal(TRANSITION[PER, O])}, from `B-LOC` to `O` "
-        f"{decimal(TRANSITION[LOC, O])}",
     }
 
 
