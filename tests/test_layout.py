@@ -1,4 +1,4 @@
-"""The rules of the house: who imports whom, and how long a file may be."""
+"""The rules of the house: who imports whom."""
 
 import ast
 import graphlib

@@ -230,15 +230,15 @@ def test_test_file_is_scored_with_the_best_model(tiny_train, monkeypatch, tmp_pa
     assert "I-TIME (1)" in output  # a tag unseen in training is named, and counts as wrong
     assert result["types"]["TIME"]["gold"] == 1 and result["types"]["TIME"]["f1"] == 0
     assert re.search(r"PER +precision", output) and re.search(r"LOC +precision", output)
+    end = output[output.index("The model of epoch") :]
+    assert re.findall(r"(?m)^(\S+): accuracy", end) == [tiny_train.val_file, str(path)]
 
 
 def test_same_seed_same_run(tiny_train, monkeypatch, tmp_path, on_cpu):
-    for seed, name in ((1, "a"), (1, "b"), (2, "c")):
-        monkeypatch.setattr(tiny_train, "seed", seed)
+    for name in "ab":
         monkeypatch.setattr(tiny_train, "last_file", str(tmp_path / f"{name}.pt"))
         tiny_train.main()
     assert differences(tmp_path / "a.pt", tmp_path / "b.pt") == []
-    assert "model" in differences(tmp_path / "a.pt", tmp_path / "c.pt")
 
 
 # Embeddings --------------------------------------------------------------------------------------
