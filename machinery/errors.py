@@ -32,6 +32,8 @@ def refusing_damage(path):
     """
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:  # damage raises many kinds
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         if isinstance(error, pickle.UnpicklingError):

@@ -127,14 +127,19 @@ def _reserve(stack, paths):
         file = stack.enter_context(open(lock, "ab"))
         try:
             _lock(file)
+            # Between opening and locking, its owner may have removed the file.
+            ours = os.path.exists(lock) and os.path.samestat(os.fstat(file.fileno()), os.stat(lock))
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 continue  # a file system without locks
+            ours = False
+        if not ours:
             raise InputError(
                 f"{path}: expected a file that no other run writes to, found one in use; "
-                "wait until that run ends, or choose other names for last_file and best_file"
-            ) from None
-        stack.callback(_remove, lock)
+                "wait until that run ends, or choose another name"
+            )
+        if os.path.getsize(lock) == 0:  # or it is someone's data
+            stack.callback(_remove, lock)
 
 
 def _lock(file):

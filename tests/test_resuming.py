@@ -499,13 +499,14 @@ def test_a_new_run_keeps_what_another_run_saved(tiny_train, tmp_path, capsys):
 
 
 def test_files_with_names_like_our_own_are_left_alone(run, tmp_path):
-    """Whatever a temporary file might be called, such a file of a user's stays as it is."""
-    (tmp_path / "poem.txt").write_text("a user's")
-    (tmp_path / "last.csv.tmp").write_text("a user's")
+    """Whatever temporary files and locks might be called, a user's file of that name stays."""
+    own = ["poem.txt", "last.csv.tmp", "last.pt.lock", "best.pt.lock", "last.csv.lock"]
+    for name in own:
+        (tmp_path / name).write_text("a user's")
     for name in ("last.pt.tmp", "best.pt.tmp"):
         (tmp_path / name).symlink_to("poem.txt")
     run(epochs=1)
-    for name in ("poem.txt", "last.csv.tmp", "last.pt.tmp", "best.pt.tmp"):
+    for name in [*own, "last.pt.tmp", "best.pt.tmp"]:
         assert (tmp_path / name).read_text() == "a user's"
     assert not list(tmp_path.glob("*.pt.*.tmp"))
 
@@ -537,7 +538,7 @@ def test_a_second_run_in_the_same_folder_stops(tiny_train, tmp_path, as_command,
             1,
             [
                 f"Error: {path}: expected a file that no other run writes to, found one in use; "
-                "wait until that run ends, or choose other names for last_file and best_file"
+                "wait until that run ends, or choose another name"
             ],
         )
         assert sorted(tmp_path.iterdir()) == before
