@@ -66,6 +66,34 @@ def test_mistakes_are_filtered_and_sorted(browser, tmp_path):
     assert "last" not in run(number)
 
 
+def test_gold_is_above_and_found_below_in_the_colour_of_its_type(browser, tmp_path):
+    gold, found = [["B-PER", "I-PER", "O", "B-LOC"]], [["B-LOC", "O", "O", "B-LOC"]]
+    compared = compare_all(gold, found)
+    sure = {(0, 1): 0.25, (3, 4): 0.75}
+    rows = [(1, ["Paris", "Hilton", "in", "Paris"], 0.2, *compared, sure)]
+    run = look(
+        browser, mistakes_page("", 1, rows, counted(compared), *confusion(compared)), tmp_path
+    )
+    bars = run("""return [...document.querySelectorAll('.word')].map(word =>
+      [...word.children].map(part => [
+        part.textContent, part.title, part.getBoundingClientRect().top,
+        getComputedStyle(part).backgroundColor, getComputedStyle(part).boxShadow]))""")
+    named = [[part[0] for part in word] for word in bars]
+    assert named == [
+        ["PER", "Paris", "LOC"],
+        ["", "Hilton", ""],
+        ["", "in", ""],
+        ["LOC", "Paris", "LOC"],
+    ]
+    assert all(above[2] < word[2] < below[2] for above, word, below in bars)
+    (per, _, loc), (hilton, _, nothing), _, (right, _, same) = bars
+    assert per[3] == hilton[3] != loc[3] == right[3] == same[3] != nothing[3]
+    assert per[4] != "none" != loc[4] and right[4] == same[4] == "none"  # the edge of a mistake
+    assert loc[1].endswith("probability 0.25") and same[1].endswith("probability 0.75")
+    mistake = run("return document.querySelector('li').textContent")
+    assert mistake == "wrong type and boundaries LOC for PER Paris · 0.25"
+
+
 def test_long_names_and_words_fit_a_phone(browser, tmp_path):
     kind, word = "A-VERY_LONG_NAME" * 8, "x" * 300
     gold, found = [[f"B-{kind}", "O", f"B-{kind}"]], [[f"B-{kind}", f"B-{kind}", "O"]]
