@@ -248,8 +248,7 @@ def start_run(constants, settings, train_data, device, text_model=None):
         torch_optimizer = new_optimizer(model, constants)
     state = runs.RunState(parts, model, average, torch_optimizer)
     if checkpoint is not None:
-        epoch, score = checkpoint["epoch"], checkpoint["best_score"]
-        print(f"Resuming {visible(path)} after epoch {epoch}; best score {score:.4f}")
+        report.print_resuming(path, checkpoint, constants.epochs)
         if constants.epochs > 0:
             state.resume(path, checkpoint, settings)
         else:
@@ -581,8 +580,9 @@ def score_best(state, best, files, constants, last_file, decoder):
         epoch, used = best["epoch"], constants.best_file
         model = restore_model(best, used, dropout=constants.dropout)
         model.to(next(state.model.parameters()).device)
-    print(f"The model of epoch {epoch}:")
     result = None
+    if any(dataset is not None for _, dataset in files):
+        print(f"The model of epoch {epoch}:")
     with state.average.applied():
         for path, dataset in files:
             if dataset is not None:

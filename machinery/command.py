@@ -95,14 +95,22 @@ def check_arguments(given):
     if given.sentence and (given.conll is not None or given.evaluate is not None):
         file = "--conll" if given.evaluate is None else "--evaluate"
         raise InputError(f"{file}: expected no sentences, found {given.sentence[0][:60]!r}")
-    read = [os.path.realpath(path) for path in (given.evaluate, given.checkpoint) if path]
-    if given.errors is not None and os.path.realpath(given.errors) in read:
-        raise InputError(f"--errors: expected a file that is not read, found {given.errors}")
+    if any(is_same_file(given.errors, path) for path in (given.evaluate, given.checkpoint)):
+        raise InputError(f"--errors: expected a file to write, found one to read: {given.errors}")
     if not os.path.exists(given.checkpoint):
         raise InputError(
             f"{given.checkpoint}: expected a trained model, found no such file; "
             "train one with `python train.py`, or name another with --checkpoint"
         )
+
+
+def is_same_file(a, b):
+    """Whether two paths, or None, name one file, by links as well."""
+    if a is None or b is None:
+        return False
+    if os.path.exists(a) and os.path.exists(b):
+        return os.path.samefile(a, b)
+    return os.path.realpath(a) == os.path.realpath(b)
 
 
 def new_columns(tagger, sentences, arguments, digits):

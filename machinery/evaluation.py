@@ -142,9 +142,7 @@ def write_errors(path, name, tagger, words, gold, compared):
         write_page(path, name, tagger, words, compared, list(zip(least, wrong, strict=True)))
     else:
         write_tables(path, name, words, gold, compared, zip(least, wrong, found, strict=True))
-    print(
-        f"{visible(str(path))}: the {len(wrong):,} of {len(words):,} sentences that have mistakes"
-    )
+    print(f"{visible(str(path))}: {len(wrong):,} of {len(words):,} sentences, those with mistakes")
 
 
 def write_page(path, name, tagger, words, compared, wrong):

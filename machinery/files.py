@@ -163,7 +163,8 @@ def keep_aside(*paths):
 
     :return: {path: its new name}, those that exist
     """
-    files = {path: os.path.realpath(path) for path in paths if os.path.exists(path)}
+    paths = filter(os.path.exists, paths)
+    files = {path: os.path.realpath(path) if os.path.islink(path) else path for path in paths}
     for number in itertools.count(1):
         kept = {path: f".{number}".join(os.path.splitext(real)) for path, real in files.items()}
         if not any(map(os.path.lexists, kept.values())):

@@ -75,7 +75,7 @@ def mistakes_page(name, total, sentences, counts, caption, table):
     data = {
         "rows": rows,
         "types": sorted(every, key=lambda kind: (-of_type[kind], kind)),
-        "of_type": {kind: of_type[kind] for kind in every},
+        "of_type": {kind: of_type[kind] for kind in sorted(every)},
         "counts": counts,
         "caption": caption,
         "table": table,

@@ -57,13 +57,26 @@ def report_unknown_tags(path, dataset):
 
 def print_model(model, arguments):
     """How large the model of a new run is."""
-    corpus = arguments["corpus_vocab_size"]
-    print(
-        f"New run: {corpus:,} words and {arguments['vocab_size'] - corpus:,} more of emb_file; the "
-        f"language models predict {arguments['lm_vocab_size']:,}; {arguments['charset_size']} "
-        f"characters, {arguments['tagset_size'] - 2} tags, "
-        f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters"
-    )
+    words = arguments["corpus_vocab_size"]
+    parts = [f"New run: {words:,} words"]
+    if arguments["vocab_size"] > words:
+        parts.append(f"{arguments['vocab_size'] - words:,} more of emb_file")
+    if arguments["use_characters"]:
+        parts.append(f"{arguments['charset_size']:,} characters")
+    parts.append(f"{arguments['tagset_size'] - 2:,} tags")
+    if arguments["co_training"]:
+        parts.append(f"{arguments['lm_vocab_size']:,} words that the language models predict")
+    parts.append(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
+    print(", ".join(parts))
+
+
+def print_resuming(path, checkpoint, epochs):
+    """Which checkpoint is resumed, or with `epochs` = 0 scored."""
+    doing, epoch, best = "Resuming" if epochs > 0 else "Scoring", checkpoint["epoch"], ""
+    if checkpoint["best_score"] >= 0:  # without validation data there is none
+        criterion, since = checkpoint["settings"]["criterion"], checkpoint["epochs_since_best"]
+        best = f"; best: {best_so_far(criterion, epoch - since, checkpoint['best_score'])}"
+    print(f"{doing} {visible(path)} after epoch {epoch}{best}")
 
 
 def print_text(state, title, loss, seconds):
@@ -99,14 +112,28 @@ def print_epoch(state, epochs, patience, first_epoch):
         best = "the best so far"
         if state.epochs_since_best > 0:
             waited = f"patience {state.epochs_since_best} of {patience}"
-            best = f"best: {best_so_far(state)}, {waited}"
+            best = f"best: {best_of(state)}, {waited}"
         print(f"    {summary(last)}; {best}")
 
 
-def best_so_far(state):
+def best_so_far(criterion, epoch, score):
     """epoch 4 (entity F1 55.10%)"""
-    name = state.parts["settings"]["criterion"].replace("_f1", " F1")
-    return f"epoch {state.best_epoch} ({name} {state.best_score:.2%})"
+    return f"epoch {epoch} ({in_words(criterion)} {score:.2%})"
+
+
+def best_of(state):
+    """The same of a RunState."""
+    return best_so_far(state.parts["settings"]["criterion"], state.best_epoch, state.best_score)
+
+
+def in_words(criterion):
+    """entity F1"""
+    return criterion.replace("_f1", " F1")
+
+
+def plural(count, noun):
+    """1 epoch, 2 epochs"""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def print_end(state, epochs, patience, last_file, best_file):
@@ -117,13 +144,13 @@ def print_end(state, epochs, patience, last_file, best_file):
     """
     why = f"epochs = {epochs} is reached"
     if state.epochs_since_best >= patience and state.epoch < epochs:
-        criterion = state.parts["settings"]["criterion"]
-        why = f"no better {criterion} for {state.epochs_since_best} epochs"
+        criterion = in_words(state.parts["settings"]["criterion"])
+        why = f"no better {criterion} for {plural(state.epochs_since_best, 'epoch')}"
     seconds = sum(entry["seconds"] for entry in state.history)
-    print(f"Ended after {state.epoch} epochs in {duration(seconds)}: {why}")
+    print(f"Ended after {plural(state.epoch, 'epoch')} in {duration(seconds)}: {why}")
     if state.best_score >= 0:
         where = "" if best_file is None else f", saved in {visible(best_file)}"
-        print(f"Best: {best_so_far(state)}{where}")
+        print(f"Best: {best_of(state)}{where}")
     table = history_file(last_file)
     print(visible(f"To resume: {last_file}; losses and scores of every epoch: {table}"))
 

@@ -53,6 +53,7 @@ left O
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption("--rewrite", action="store_true", help="write tests/transcripts anew")
 
 
 def pytest_configure(config):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -309,11 +310,11 @@ def plain_result(tmp_path):
 
 
 def in_zip(**texts):
-    """A zip archive of these files, compressed; `__` in a name stands for a dot."""
+    """A zip archive of these files, compressed; `__` between letters stands for a dot."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in texts.items():
-            archive.writestr(name.replace("__", "."), text)
+            archive.writestr(re.sub(r"(?<=\w)__(?=\w)", ".", name), text)
     return made.getvalue()
 
 
@@ -332,6 +333,7 @@ PACKED = {
     "V.GZ": gzip.compress(VECTORS[:40].encode()) + gzip.compress(VECTORS[40:].encode()),
     "v.zip": in_zip(vectors__vec=VECTORS),
     "several.zip": in_zip(readme__md="read", vectors__txt=VECTORS),
+    "mac.zip": in_zip(**{"vectors.txt": VECTORS, "__MACOSX/._vectors.txt": "\0"}),
     "bom.txt": b"\xef\xbb\xbf" + VECTORS.encode(),
     "word2vec.txt": b"7 2\n" + VECTORS.encode(),
     "word2vec's own.txt": b"7 2\n" + VECTORS.replace("\n", " \n").encode(),

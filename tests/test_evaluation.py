@@ -117,7 +117,7 @@ def test_errors_are_listed_the_least_sure_first(evaluate, tiny_checkpoint, tiny_
         i for i, pairs in enumerate(found) if spans(gold[i]) != spans([tag for tag, _ in pairs])
     }
     output = evaluate(tiny_checkpoint, tiny_corpus, "--errors", path)
-    assert output.endswith(f"{path}: the {len(wrong)} of 4 sentences that have mistakes\n")
+    assert output.endswith(f"{path}: {len(wrong)} of 4 sentences, those with mistakes\n")
     listed, text = blocks(path), path.read_text()
     assert {number - 1 for number, _, _ in listed} == wrong and len(listed) == len(wrong)
     assert [least for _, least, _ in listed] == sorted(least for _, least, _ in listed)
@@ -179,6 +179,8 @@ def test_columns_and_scheme_are_those_of_training(
     state["settings"].update(word_column=1, tag_column=0)
     save_checkpoint(str(other), state)
     assert evaluate(other, path) == expected
+    first = "--word-column", 0, "--tag-column", 1
+    assert evaluate(other, tiny_corpus, *first) == evaluate(tiny_checkpoint, tiny_corpus)
     state["settings"]["tag_scheme"] = "BIOES"
     save_checkpoint(str(other), state)
     output = evaluate(other, path, "--errors", tmp_path / "errors.txt")

@@ -206,6 +206,13 @@ def changed(path, change):
     torch.save(state, path)
 
 
+def test_names_of_parameters_cannot_control_the_terminal(tiny_checkpoint, tmp_path, as_command):
+    path = shutil.copy(tiny_checkpoint, tmp_path / "escapes.pt")
+    changed(path, lambda state: state["model"].update({"\x1b[2J\n": torch.zeros(1)}))
+    status, (error,) = as_command(lambda: Tagger(str(path)))
+    assert status == 1 and "\\x1b[2J" in error and "\x1b" not in error
+
+
 @pytest.mark.parametrize(
     "content", ["nothing", "folder", b"", b"PK\3\4", b"no checkpoint", b"\x80\x02."]
 )

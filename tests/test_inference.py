@@ -1,6 +1,7 @@
 """The tagger and its command line."""
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -261,7 +262,7 @@ def test_no_checkpoint_is_one_line_on_stderr(run_inference, tmp_path):
         ("--evaluate x --confidence", "--evaluate: expected no --confidence"),
         ("--evaluate x a", "--evaluate: expected no sentences, found 'a'"),
         ("--conll x a", "--conll: expected no sentences, found 'a'"),
-        ("--evaluate x --errors ./x", "--errors: expected a file that is not read, found ./x"),
+        ("--evaluate x --errors ./x", "--errors: expected a file to write, found one to read: ./x"),
         ("--conll x", "x: No such file or directory"),
         ("--evaluate x", "x: No such file or directory"),
     ],
@@ -273,6 +274,30 @@ def test_options_that_do_not_go_together(
     arguments = arguments.split()
     status, (error,), output = run_inference("--checkpoint", tiny_checkpoint, *arguments)
     assert (status, output) == (1, "") and error.startswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_errors_are_not_written_over_what_is_read(
+    run_inference, tmp_path, tiny_checkpoint, tiny_corpus, link
+):
+    """Not through links either."""
+    for name, path in (("model.pt", tiny_checkpoint), ("corpus.txt", tiny_corpus)):
+        before = path.read_bytes()
+        link(path, tmp_path / name)
+        arguments = "--evaluate", tiny_corpus, "--checkpoint", tiny_checkpoint
+        status, (error,), _ = run_inference(*arguments, "--errors", tmp_path / name)
+        assert status == 1 and "found one to read" in error and path.read_bytes() == before
+
+
+def test_a_long_first_line(run_inference, tiny_checkpoint):
+    """More characters than are read at once."""
+    text = f"{'a' * 40_000} {'in ' * 10_000}.\nParis\n".encode()
+    arguments = "--checkpoint", tiny_checkpoint, "--tokenized"
+    status, errors, output = run_inference(*arguments, stdin=text)
+    first, second = output.removesuffix("\n\n").split("\n\n")
+    assert (status, errors) == (0, []) and second.split()[0] == "Paris"
+    words = [line.split()[0] for line in first.split("\n")]
+    assert words == ["a" * 40_000, *["in"] * 10_000, "."]
 
 
 # Words -------------------------------------------------------------------------------------------
@@ -290,6 +315,7 @@ def test_only_spaces_and_tabs_separate_words():
         ("Dr. Li's guests didn't check in.", "Dr. Li 's guests did n't check in ."),
         ("\"I can't,\" said O'Brien.", "\" I ca n't , \" said O'Brien ."),
         ("the students' books", "the students ' books"),
+        ("I CAN'T SAY IT'S HE'LL DO", "I CA N'T SAY IT 'S HE 'LL DO"),
         (
             "He paid $1,000.50 (or €30) at 3:30 p.m.!",
             "He paid $ 1,000.50 ( or € 30 ) at 3:30 p.m. !",

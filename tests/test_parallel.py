@@ -259,9 +259,9 @@ def first_epoch_is_best():
 
 def test_early_stopping_ends_both_and_both_score_the_best_epoch(run, tmp_path):
     """Not the last, whose weights they end with."""
-    constants = dict(epochs=50, lr=0.1, dropout=0.0, unk_rate=0, patience=6)
+    constants = dict(epochs=50, lr=0.1, dropout=0.0, unk_rate=0, patience=6, eval_batch_size=1)
     output = trained(run("a", 2, first_epoch_is_best, **constants))
-    assert "no better entity_f1 for 6 epochs" in output
+    assert "no better entity F1 for 6 epochs" in output
     assert load_checkpoint(tmp_path / "a" / "last.pt")["epoch"] == 7
     words, tags = read_words_tags(tmp_path / "corpus.txt")
     best, last = (
@@ -270,6 +270,17 @@ def test_early_stopping_ends_both_and_both_score_the_best_epoch(run, tmp_path):
     )
     end = output[output.index("The model of epoch 1:") :]
     assert end.count(best) == 2 and best != last
+
+
+def test_steps_without_known_tags_are_no_error(run, tmp_path):
+    """As where a run goes on with other data."""
+    trained(run("a", 2, epochs=1))
+    other = tmp_path / "other.txt"
+    other.write_text(re.sub(r" \S+$", " B-NEW", CORPUS, flags=re.MULTILINE), encoding="utf-8")
+    constants = dict(epochs=2, checkpoint=str(tmp_path / "a" / "last.pt"), train_file=str(other))
+    trained(run("a", 2, **constants))
+    first, second = load_checkpoint(tmp_path / "a" / "last.pt")["history"]
+    assert second["tag_loss"] == 0 < first["tag_loss"]
 
 
 def test_the_files_of_another_run_are_renamed_once(run, tmp_path):

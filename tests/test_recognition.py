@@ -149,6 +149,7 @@ def test_what_was_read_is_printed(capsys):
     assert first == "corpus: 2 sentences, 3 words, tags taken for IOB2, 0 of 1 spans break it"
     assert second.startswith("    begins: a/B-A") and "\x1b" not in second
     print_reading("corpus", [300 * ["word"]], [300 * ["O"]])
+    print_reading("corpus", [["a" * 40_000, "b"]], [["O", "O"]])
     assert all(len(line) < 100 for line in capsys.readouterr().out.splitlines())
 
 

@@ -79,7 +79,7 @@ def test_the_end_of_a_run(capsys):
         "Ended after 3 epochs in 2 min 10 s: epochs = 7 is reached",
         "Best: epoch 2 (entity F1 73.00%), saved in best.pt",
         to_resume,
-        "Ended after 3 epochs in 2 min 10 s: no better entity_f1 for 1 epochs",
+        "Ended after 3 epochs in 2 min 10 s: no better entity F1 for 1 epoch",
         "Best: epoch 2 (entity F1 73.00%)",
         to_resume,
     ]

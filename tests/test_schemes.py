@@ -2,11 +2,13 @@
 
 import itertools
 import random
+import types
 
 import pytest
 import torch
 
 import inference
+import train
 from inference import Tagger, ViterbiDecoder
 from machinery.checkpoints import load_checkpoint
 from machinery.errors import InputError
@@ -146,6 +148,15 @@ def test_training_in_another_scheme(tiny_train, monkeypatch, capsys):
     expected = scores(convert_scheme(gold, "BIOES"), found)
     assert state["history"][-1]["accuracy"] == expected["accuracy"]
     assert state["history"][-1]["macro_f1"] == expected["macro_f1"]
+
+
+@pytest.mark.parametrize("wanted, expected", [(None, "I"), ("IOB2", "B"), ("BIOES", "S")])
+def test_ill_formed_tags_are_mended_where_a_scheme_is_wanted(tiny_corpus, wanted, expected):
+    """Also where it is the scheme that the file has otherwise."""
+    with open(tiny_corpus, "a", encoding="utf-8") as file:
+        file.write("\nParis I-LOC\nis O\n")
+    constants = types.SimpleNamespace(word_column=0, tag_column=-1, tag_scheme=wanted)
+    assert train.read(str(tiny_corpus), constants)[1][-1] == [f"{expected}-LOC", "O"]
 
 
 @pytest.mark.parametrize("constrain", [True, False])
