@@ -43,7 +43,7 @@ from machinery.recognition import print_reading, same_scheme
 from machinery.report import print_scores
 from machinery.runs import can_resume, load_run
 from machinery.spans import convert_scheme, may_follow, scores
-from machinery.text import check_words, windows, word_places
+from machinery.text import check_words, several, windows, word_places
 from machinery.threads import in_threads
 from models import LM_LSTM_CRF, LinearChain
 from utils import read_words_tags
@@ -354,7 +354,7 @@ class Tagger:
         :param sentences: iterable of lists of words
         :return: list of lists of tags, of the same lengths
         """
-        dataset = self.dataset(list(sentences))
+        dataset = self.dataset(list(several(sentences)))
         return predict(
             self.model, dataset, batch_size, self.decoder, half_precision=self.half_precision
         )[0]
@@ -365,7 +365,7 @@ class Tagger:
         :param sentences: iterable of lists of words, such as a generator
         :return: iterator over lists of tags, in the same order
         """
-        for some in windows(sentences, window):
+        for some in windows(several(sentences), window):
             yield from self.tag(some)
 
     # How probable tags are ------------------------------------------------------------------------
@@ -390,8 +390,10 @@ class Tagger:
             shorter where there are no more
         :raises InputError: count is out of range
         """
-        if not 1 <= count <= 1000:
-            raise InputError(f"nbest: expected a number from 1 to 1,000, found {count:,}")
+        is_whole = hasattr(count, "__index__")
+        if not is_whole or not 1 <= count <= 1000:
+            found = f"{count:,}" if is_whole else repr(count)[:60]
+            raise InputError(f"nbest: expected a number from 1 to 1,000, found {found}")
         return [
             [([self.tag_names[tag] for tag in path], probability) for path, probability in paths]
             for paths in self.for_each(self.decoder.best_paths, sentences, count)
@@ -426,7 +428,7 @@ class Tagger:
             """For each sentence of a batch."""
             return function(crf_scores, batch.word_lengths, *arguments)
 
-        dataset, half = self.dataset(list(sentences)), self.half_precision
+        dataset, half = self.dataset(list(several(sentences))), self.half_precision
         return map_batches(self.model, dataset, batch_size, answer, half_precision=half)
 
 

@@ -250,7 +250,7 @@ def start_run(constants, settings, train_data, device, text_model=None):
     if checkpoint is not None:
         report.print_resuming(path, checkpoint, constants.epochs)
         if constants.epochs > 0:
-            state.resume(path, checkpoint, settings)
+            state.resume(path, checkpoint, settings, constants.last_file)
         else:
             state.load_state_dict(checkpoint)
             runs.note_decoder(path, checkpoint["settings"], constants.constrain_tags)

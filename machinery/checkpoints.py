@@ -8,7 +8,7 @@ import zipfile
 import torch
 
 from machinery.errors import refusing_damage, visible
-from machinery.files import replace
+from machinery.files import check_regular, replace
 from machinery.processes import by_first_process
 
 
@@ -52,6 +52,7 @@ def load_checkpoint(path):
     :raises InputError: the file is damaged, or holds something else
     :raises OSError: the file cannot be read
     """
+    check_regular(path)
     with open(path, "rb") as file, refusing_damage(path):
         _check_archive(file)
         with warnings.catch_warnings():

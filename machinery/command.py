@@ -37,6 +37,7 @@ from machinery.entities import (
     show_entities_of_rows,
 )
 from machinery.errors import InputError, visible
+from machinery.files import check_can_save, is_stdout, same_file
 from machinery.pages import tagged_page
 from machinery.spans import spans
 from machinery.text import (
@@ -95,22 +96,28 @@ def check_arguments(given):
     if given.sentence and (given.conll is not None or given.evaluate is not None):
         file = "--conll" if given.evaluate is None else "--evaluate"
         raise InputError(f"{file}: expected no sentences, found {given.sentence[0][:60]!r}")
-    if any(is_same_file(given.errors, path) for path in (given.evaluate, given.checkpoint)):
-        raise InputError(f"--errors: expected a file to write, found one to read: {given.errors}")
     if not os.path.exists(given.checkpoint):
         raise InputError(
             f"{given.checkpoint}: expected a trained model, found no such file; "
             "train one with `python train.py`, or name another with --checkpoint"
         )
+    check_outputs(given)
 
 
-def is_same_file(a, b):
-    """Whether two paths, or None, name one file, by links as well."""
-    if a is None or b is None:
-        return False
-    if os.path.exists(a) and os.path.exists(b):
-        return os.path.samefile(a, b)
-    return os.path.realpath(a) == os.path.realpath(b)
+def check_outputs(given):
+    """:raises InputError: what is written would go into a file that is read, by whatever name"""
+    for path in filter(None, (given.evaluate, given.conll, given.checkpoint)):
+        if given.errors is not None and same_file(path, given.errors):
+            raise InputError(
+                f"--errors: expected a file to write, found one to read: {given.errors}"
+            )
+        if is_stdout(path):
+            raise InputError(f"stdout: expected a file to write, found one to read: {path}")
+    reads_stdin = not given.sentence and given.evaluate is None and given.conll in (None, "-")
+    if reads_stdin and is_stdout(sys.stdin):
+        raise InputError("stdout: expected a file to write, found that of stdin")
+    if given.errors is not None:
+        check_can_save(given.errors)
 
 
 def new_columns(tagger, sentences, arguments, digits):

@@ -11,6 +11,7 @@ import torch
 
 from machinery.errors import END, START
 from machinery.spans import OF_SPAN, are_spans, spans
+from machinery.text import several
 
 UNSAFE = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # not every reader takes them as data
 
@@ -106,9 +107,7 @@ def mark_spans(tagger):
 
 def find_entities(tagger, texts, places):
     """What Tagger.entities says of texts."""
-    if isinstance(texts, str | bytes):
-        raise TypeError(f"expected a list of texts, found one: {repr(texts)[:60]}")
-    texts = list(texts)
+    texts = list(several(texts, "texts"))
     where = [list(places(text)) if isinstance(text, str) else None for text in texts]
     sentences = [
         text if some is None else [text[start:end] for start, end in some]

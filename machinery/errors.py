@@ -35,6 +35,8 @@ def refusing_damage(path):
     except MemoryError:
         raise
     except Exception as error:  # damage raises many kinds
+        if memory_ended(error):
+            raise
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         if isinstance(error, pickle.UnpicklingError):
             reason = "it holds more than plain data; no code in it was run"
@@ -66,7 +68,7 @@ def run_script(main, when_stopped=lambda: ""):
     except InputError as error:
         message, status = f"Error: {error}", 1
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError) or MEMORY_ENDED.search(str(error))):
+        if not memory_ended(error):
             raise
         message, status = f"Error: memory ended ({visible(str(error))[:100]}); {SMALLER}", 1
     except OSError as error:
@@ -97,6 +99,12 @@ def _interrupt(*_, count=itertools.count(1)):  # noqa: B008  (one count for all 
     if next(count) == 1:
         raise KeyboardInterrupt
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def memory_ended(error):
+    """Whether an exception says that there was no more memory, on the CPU or a GPU."""
+    from_torch = isinstance(error, RuntimeError) and MEMORY_ENDED.search(str(error)) is not None
+    return from_torch or isinstance(error, MemoryError)
 
 
 def set_up_streams():

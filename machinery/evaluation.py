@@ -3,6 +3,7 @@
 import collections
 
 from machinery.errors import visible
+from machinery.files import replace
 from machinery.pages import mistakes_page
 from machinery.spans import are_spans, count_tags, spans
 from machinery.text import aligned
@@ -159,25 +160,31 @@ def write_page(path, name, tagger, words, compared, wrong):
         for (least, i), pieces in zip(wrong, found, strict=True)
     ]
     text = mistakes_page(name, len(words), sentences, counted(compared), *confusion(compared))
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    write(path, [text])
 
 
 def write_tables(path, name, words, gold, compared, wrong):
     """Write the tables; `wrong` has (probability, number of the sentence, its tags and theirs)."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for probability, i, pairs in sorted(wrong):
-            file.write(f"# {name}, sentence {i + 1}, least probable tag {probability:.4f}\n")
-            marks = [[] for _ in pairs]
-            for what, of_gold, of_found in compared[i]:
-                if what:
-                    kinds = dict.fromkeys(piece[0] for piece in (of_found, of_gold) if piece)
-                    marks[(of_gold or of_found)[1]].append(f"{what} {' for '.join(kinds)}")
-            rows = [
-                [word, tag, found_tag, f"{probability:.4f}", "; ".join(mark)]
-                for word, tag, (found_tag, probability), mark in zip(
-                    words[i], gold[i], pairs, marks, strict=True
-                )
-            ]
-            lines = aligned([list(map(visible, row)) for row in rows])
-            file.write("\n".join([*lines, "", ""]))
+    parts = []
+    for probability, i, pairs in sorted(wrong):
+        marks = [[] for _ in pairs]
+        for what, of_gold, of_found in compared[i]:
+            if what:
+                kinds = dict.fromkeys(piece[0] for piece in (of_found, of_gold) if piece)
+                marks[(of_gold or of_found)[1]].append(f"{what} {' for '.join(kinds)}")
+        rows = [
+            [word, tag, found_tag, f"{probability:.4f}", "; ".join(mark)]
+            for word, tag, (found_tag, probability), mark in zip(
+                words[i], gold[i], pairs, marks, strict=True
+            )
+        ]
+        lines = aligned([list(map(visible, row)) for row in rows])
+        parts.append(f"# {name}, sentence {i + 1}, least probable tag {probability:.4f}\n")
+        parts.append("\n".join([*lines, "", ""]))
+    write(path, parts)
+
+
+def write(path, parts):
+    """Write strings to a file; what it may be another name of, as a link, keeps its content."""
+    data = "".join(parts).encode(errors="backslashreplace")
+    replace(path, data)

@@ -5,6 +5,8 @@ import errno
 import itertools
 import os
 import secrets
+import stat
+import sys
 
 from machinery.errors import InputError
 from machinery.processes import by_first_process
@@ -61,6 +63,12 @@ def check_can_save(path):
     os.remove(temporary)
 
 
+def check_regular(path, name=None):
+    """:raises InputError: it is a device or a pipe, which might wait for ever, or be replaced"""
+    if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
+        raise InputError(f"{name or path}: expected a file, found a device or a pipe")
+
+
 def _new_name(path):
     """A name next to `path` that no file has, so that what is written to it harms nobody's."""
     return f"{path}.{secrets.token_hex(4)}.tmp"
@@ -92,11 +100,13 @@ def files_written(constants):
     )
     if texts is not None:
         written["text_model_file"] = constants.text_model_file
-    for name, path in written.items():
+    locks = {f"lock of {name}": lock_file(path) for name, path in written.items()}
+    for name, path in (written | locks).items():
         if (real := _real(path)) in seen:
             raise InputError(f"{name}: expected a file of its own, found {path}, {seen[real]}")
         seen[real] = f"the {name}"
-        check_can_save(path)
+        if name in written:
+            check_can_save(path)
     # A finished text_model_file serves many runs at once: who writes to it reserves it.
     return [path for name, path in written.items() if name != "text_model_file"]
 
@@ -104,6 +114,27 @@ def files_written(constants):
 def _real(path):
     """The same string for all names of a file: of links, relative paths, on Windows other cases."""
     return os.path.normcase(os.path.realpath(path))
+
+
+def same_file(path, other):
+    """Whether two paths name one file, which need not exist yet: by links of any kind, too."""
+    exist = os.path.exists(path) and os.path.exists(other)
+    return _real(path) == _real(other) or (exist and os.path.samefile(path, other))
+
+
+def is_stdout(file):
+    """Whether stdout is this file, a path or a stream; a terminal or a pipe is none."""
+    try:
+        ours = os.fstat(sys.stdout.fileno())
+        status = os.stat(file) if isinstance(file, str) else os.fstat(file.fileno())
+    except (AttributeError, OSError, ValueError):  # in a notebook; no such file
+        return False
+    return stat.S_ISREG(ours.st_mode) and os.path.samestat(ours, status)
+
+
+def lock_file(path):
+    """The name of the empty file that shows other runs that `path` is in use."""
+    return f"{os.path.realpath(path)}.lock"
 
 
 @contextlib.contextmanager
@@ -123,7 +154,7 @@ def reserved(*paths):
 def _reserve(stack, paths):
     """Lock every path, until `stack` is closed."""
     for path in paths:
-        lock = f"{os.path.realpath(path)}.lock"
+        lock = lock_file(path)
         file = stack.enter_context(open(lock, "ab"))
         try:
             _lock(file)

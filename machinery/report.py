@@ -152,7 +152,8 @@ def print_end(state, epochs, patience, last_file, best_file):
         where = "" if best_file is None else f", saved in {visible(best_file)}"
         print(f"Best: {best_of(state)}{where}")
     table = history_file(last_file)
-    print(visible(f"To resume: {last_file}; losses and scores of every epoch: {table}"))
+    of_epochs = f"; losses and scores of every epoch: {table}" * os.path.exists(table)
+    print(visible(f"To resume: {last_file}{of_epochs}"))
 
 
 def print_command(path):

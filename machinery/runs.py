@@ -133,11 +133,12 @@ class RunState:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({**state["optimizer"], "param_groups": groups})
 
-    def resume(self, path, state, settings):
+    def resume(self, path, state, settings, last_file):
         """Load a checkpoint to train on, and say which constants are not as they were.
 
         Where scores can no longer be compared with earlier ones, the search for the best epoch
-        restarts; `save` keeps the best so far under another name.
+        restarts; `save` keeps the best so far under another name. A run that was
+        killed may have saved an epoch that its table lacks, so the table is written again.
 
         :param settings: as kept_settings gives them
         :raises InputError: it is for tagging, or its weights are not of this model
@@ -153,6 +154,8 @@ class RunState:
         if changes_scores(state["settings"], settings):
             self.best_score, self.epochs_since_best = -1.0, 0
             self.is_measured_anew = True
+        if os.path.realpath(path) == os.path.realpath(last_file):
+            save_history(history_file(last_file), self.history, HISTORY)
 
     def save(self, best_model, best_file, last_file):
         """Write the checkpoints and the history. Each is loaded once before it takes its name.
@@ -297,6 +300,8 @@ def note_decoder(path, before, constrain_tags):
 def changes_scores(before, settings):
     """Say which settings are not as they were, and whether scores can no longer be compared."""
     changed = [name for name, value in settings.items() if value != before.get(name, value)]
+    if settings["val_file"] is None or before["val_file"] is None:
+        changed = [name for name in changed if name != "criterion"]  # then it decides nothing
     for name in changed:
         print(
             f"Changed since the checkpoint was written: {name} is {settings[name]!r}, "

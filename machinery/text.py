@@ -115,7 +115,7 @@ def windows(sentences, size, words=100_000, waits=lambda: False):
     some, count = [], 0
     for sentence in sentences:
         some.append(sentence)
-        count += len(sentence)
+        count += len(sentence) if hasattr(sentence, "__len__") else 0  # check_words says it
         if len(some) == size or count >= words or waits():
             yield some
             some, count = [], 0
@@ -217,11 +217,22 @@ def split_at_blanks(sentence):
     return [sentence[start:end] for start, end in places_between_blanks(sentence)]
 
 
+def several(sentences, what="sentences"):
+    """The same, if it is an iterable.
+
+    :raises TypeError: it is one sentence, as a string, or nothing that yields sentences
+    """
+    if isinstance(sentences, str | bytes | dict) or not hasattr(sentences, "__iter__"):
+        one = "one: " * isinstance(sentences, str | bytes)
+        raise TypeError(f"expected a list of {what}, found {one}{repr(sentences)[:60]}")
+    return sentences
+
+
 def check_words(sentences):
     """:raises TypeError: a sentence is no list of words, or a word is no string (NaN)"""
     for number, words in enumerate(sentences, 1):
         where = f"sentence {number}"
-        if isinstance(words, str | bytes) or not hasattr(words, "__len__"):
+        if isinstance(words, str | bytes | dict | set) or not hasattr(words, "__len__"):
             kind = "the string " if isinstance(words, str) else ""
             raise TypeError(f"{where}: expected a list of words, found {kind}{repr(words)[:60]}")
         for position, word in enumerate(words, 1):

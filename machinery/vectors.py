@@ -15,7 +15,7 @@ import pathlib
 import re
 import zipfile
 
-from machinery.errors import InputError, visible
+from machinery.errors import InputError, memory_ended, visible
 from machinery.text import decoded_lines, open_with_bar
 
 # In a word: the line has a number too many. "R$ 000" is a word: digits alone, before numbers with a
@@ -115,6 +115,8 @@ def text_lines(emb_file):
         except InputError:
             raise
         except Exception as error:  # a damaged archive raises many kinds
+            if memory_ended(error):
+                raise
             if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
                 raise  # the disk's fault; EINVAL is the archive's, for a place outside the file
             reason = visible(str(error).partition("\n")[0][:120]) or "it ends too early"

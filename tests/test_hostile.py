@@ -1,11 +1,14 @@
 """Files that are wrong, damaged, odd or made to do harm: used, or refused in one line."""
 
 import collections
+import gzip
 import math
 import os
 import pickle
 import random
+import re
 import shutil
+import sys
 
 import fuzz
 import pytest
@@ -13,6 +16,7 @@ import torch
 from conftest import TINY_CORPUS, equal
 from parallel import Team
 
+import inference
 import train
 from inference import Tagger, ViterbiDecoder, predict, restore_model
 from machinery import checkpoints, report, spans
@@ -386,6 +390,180 @@ def test_training_data_without_a_known_tag(resumed, monkeypatch, tmp_path, capsy
     train.main()
     entry = load_checkpoint(train.last_file)["history"][-1]
     assert entry["epoch"] == 2 and entry["tag_loss"] == 0
+
+
+# Memory, tables, names ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "torch.load",
+        "zipfile.ZipFile.testzip",
+        "inference.LM_LSTM_CRF",
+        "train.LM_LSTM_CRF",
+        "torch.Tensor.isfinite",
+        "machinery.average.WeightAverage.load",
+        "train.ViterbiLoss.forward",
+        "inference.ViterbiDecoder.decode",
+        "machinery.vectors.gzip.GzipFile",
+    ],
+)
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_memory_that_ends_anywhere_is_no_damage(
+    resumed, monkeypatch, as_command, tmp_path, where, error
+):
+    """Whatever has no room for its numbers: no file is called damaged for it."""
+    train, path = resumed
+    if where.startswith(("train.LM", "machinery.vectors")):
+        monkeypatch.setattr(train, "checkpoint", None)
+        monkeypatch.setattr(train, "emb_file", str(tmp_path / "v.gz"))
+        (tmp_path / "v.gz").write_bytes(gzip.compress(b"a 1 2\n"))
+
+    def fail(*arguments, **keywords):
+        raise error
+
+    monkeypatch.setattr(where, fail)
+    status, (line,) = as_command(train.main)
+    assert status == 1 and line.startswith("Error: memory ended (")
+    if "inference" in where or where in ("torch.load", "torch.Tensor.isfinite"):
+        with pytest.raises(type(error)):
+            Tagger(path).tag([["Paris"]])
+
+
+@pytest.mark.parametrize("state", ["missing", "a row too few", "of nothing"])
+def test_a_resumed_run_has_a_whole_table_even_if_nothing_is_left_to_train(
+    tiny_train, monkeypatch, tmp_path, capsys, state
+):
+    """A kill may have come between the checkpoint and the table."""
+    tiny_train.main()
+    table = tmp_path / "last.csv"
+    whole = table.read_text()
+    contents = {"a row too few": whole[: whole.rindex("\n2,") + 1], "of nothing": ""}
+    table.unlink() if state == "missing" else table.write_text(contents[state])
+    monkeypatch.setattr(tiny_train, "checkpoint", tiny_train.last_file)
+    tiny_train.main()
+    assert table.read_text() == whole and f"epoch: {table}" in capsys.readouterr().out
+    # Elsewhere, a checkpoint may have none: then none is named, nor written.
+    (tmp_path / "other").mkdir()
+    shutil.copy(tiny_train.last_file, tmp_path / "other" / "copy.pt")
+    monkeypatch.setattr(tiny_train, "checkpoint", str(tmp_path / "other" / "copy.pt"))
+    tiny_train.main()
+    assert "copy.csv" not in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["copy.pt"]
+
+
+def test_no_change_is_said_of_what_nobody_set(resumed, monkeypatch, capsys):
+    """Without validation data, the criterion decides nothing."""
+    train, _ = resumed
+    for before, now in ((None, train.val_file), (train.val_file, None)):
+        monkeypatch.setattr(train, "checkpoint", None)
+        monkeypatch.setattr(train, "val_file", before)
+        monkeypatch.setattr(train, "epochs", 1)
+        train.main()
+        monkeypatch.setattr(train, "checkpoint", train.last_file)
+        monkeypatch.setattr(train, "val_file", now)
+        capsys.readouterr()
+        train.main()
+        assert re.findall("Changed .*: ([a-z_]+) is", capsys.readouterr().out) == ["val_file"]
+
+
+NO_FILES = {  # constants of train.py, or options of inference.py
+    "checkpoint=pipe": "pipe: expected a file, found a device or a pipe",
+    f"checkpoint={os.devnull}": f"{os.devnull}: expected a file, found a device",
+    f"last_file={os.devnull}": f"{os.devnull}: expected a file or no file yet",
+    "best_file=link_to_pipe": "link_to_pipe: expected a file or no file yet",
+    "best_file=folder": "folder: expected a file or no file yet",
+    "best_file=last.pt.lock": "lock of last_file: expected a file of its own",
+    "train_file=best.pt.lock": "lock of best_file: expected a file of its own",
+    "--checkpoint pipe": "pipe: expected a file, found a device or a pipe",
+    "--checkpoint folder": "folder: ",
+    "--errors pipe": "pipe: expected a file or no file yet",
+    "--errors link_to_pipe": "link_to_pipe: expected a file or no file yet",
+    f"--errors {os.devnull}": f"{os.devnull}: expected a file or no file yet",
+    "--errors folder": "folder: expected a file or no file yet",
+    "--errors folder/none/../../model.pt": "--errors: expected a file to write, found one to read",
+    "--errors link_to_model": "--errors: expected a file to write, found one to read",
+    "--errors other_name_of_model": "--errors: expected a file to write, found one to read",
+    "--errors link_to_gold": "--errors: expected a file to write, found one to read",
+    "--errors other_name_of_gold": "--errors: expected a file to write, found one to read",
+    "--conll gold >> gold": "stdout: expected a file to write, found one to read: gold",
+    "--conll gold --html >> link_to_gold": "stdout: expected a file to write, found one to read: gold",
+    "--conll - --json < gold >> other_name_of_gold": "stdout: expected a file to write",
+    "--evaluate gold >> model.pt": "stdout: expected a file to write, found one to read: model.pt",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("given", NO_FILES)
+def test_what_is_written_is_a_file_that_nobody_reads(
+    tiny_train, tiny_checkpoint, tiny_corpus, monkeypatch, tmp_path, as_command, given
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link_to_pipe").symlink_to("pipe")
+    for name, source in (("model.pt", tiny_checkpoint), ("gold", tiny_corpus)):
+        shutil.copy(source, tmp_path / name)
+        (tmp_path / f"link_to_{name[:5].strip('.')}").symlink_to(name)
+        os.link(name, f"other_name_of_{name[:5].strip('.')}")
+    before = {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    if "=" in given:
+        name, _, value = given.partition("=")
+        monkeypatch.setattr(tiny_train, name, value)
+        for other in {"last_file", "best_file"} - {name}:
+            monkeypatch.setattr(tiny_train, other, other.replace("_file", ".pt"))
+        status, errors = as_command(tiny_train.main)
+    else:
+        options, _, stdout = given.partition(" >> ")
+        options, _, stdin = options.partition(" < ")
+        more = ["--evaluate", "gold"] if "--errors" in options or "--check" in options else []
+        model = [] if "--check" in options else ["--checkpoint", "model.pt"]
+        monkeypatch.setattr(sys, "argv", ["inference.py", *more, *model, *options.split()])
+        with open(stdin or "gold") as read, open(stdout or os.devnull, "a") as written:
+            monkeypatch.setattr(sys, "stdin", read)
+            monkeypatch.setattr(sys, "stdout", written)
+            status, errors = as_command(inference.main)
+            monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    assert status == 1 and len(errors) == 1 and errors[0].startswith(f"Error: {NO_FILES[given]}")
+    after = {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        ("Paris is old", "expected a list of .*, found one: 'Paris is old'"),
+        (b"Paris", "expected a list of .*, found one: b'Paris'"),
+        (None, "expected a list of .*, found None"),
+        (3, "expected a list of .*, found 3"),
+        (math.nan, "expected a list of .*, found nan"),
+        ({"a": ["b"]}, "expected a list of .*, found {'a': "),
+        ([["a"], b"b"], "sentence 2: expected a list of words, found b'b'"),
+        ([["a"], None], "sentence 2: expected a list of words, found None"),
+        ([["a"], 3], "sentence 2: expected a list of words, found 3"),
+        ([["a"], {"b"}], "sentence 2: expected a list of words, found {'b'}"),
+        ([["a"], {"b": 1}], "sentence 2: expected a list of words, found {'b': 1}"),
+        ([["a"], (word for word in "b")], "sentence 2: expected a list of words, found <generator"),
+        ([("a", ("b",))], r"sentence 1, word 2: expected a string, found \('b',\)"),
+        ([[["a"]]], "sentence 1, word 1: expected a string, found "),
+    ],
+)
+def test_what_is_no_list_of_lists_of_words_is_named(tiny_checkpoint, given, found):
+    tagger = Tagger(tiny_checkpoint)
+    methods = tagger.tag, tagger.tag_with_confidence, tagger.entities, lambda s: tagger.nbest(s, 2)
+    for method in (*methods, lambda sentences: list(tagger.stream(sentences))):
+        with pytest.raises(TypeError, match=found):
+            method(given)
+    for count in ("2", 2.0, None, math.nan):
+        with pytest.raises(InputError, match=f"nbest: expected a number .*, found {count!r}"):
+            tagger.nbest([["a"]], count)
+    two = tagger.tag([["a", "b"], ["b"]])
+    assert (
+        two
+        == tagger.tag(iter([("a", "b"), ("b",)]))
+        == tagger.tag(list(some) for some in ("ab", "b"))
+    )
 
 
 # Fuzzing -----------------------------------------------------------------------------------------

@@ -71,17 +71,19 @@ def test_an_epoch_after_resuming(capsys):
     assert second.endswith("; best: epoch 2 (entity F1 73.00%), patience 1 of 4")
 
 
-def test_the_end_of_a_run(capsys):
+def test_the_end_of_a_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "last.csv").touch()
     report.print_end(state_after(3, 1), 7, 4, "last.pt", "best.pt")
+    (tmp_path / "last.csv").unlink()  # the table is not named where there is none
     report.print_end(state_after(3, 1), 7, 1, "last.pt", None)
-    to_resume = "To resume: last.pt; losses and scores of every epoch: last.csv"
     assert capsys.readouterr().out.splitlines() == [
         "Ended after 3 epochs in 2 min 10 s: epochs = 7 is reached",
         "Best: epoch 2 (entity F1 73.00%), saved in best.pt",
-        to_resume,
+        "To resume: last.pt; losses and scores of every epoch: last.csv",
         "Ended after 3 epochs in 2 min 10 s: no better entity F1 for 1 epoch",
         "Best: epoch 2 (entity F1 73.00%)",
-        to_resume,
+        "To resume: last.pt",
     ]
 
 

@@ -102,7 +102,7 @@ def use_checkpoint(path):
     settings = runs.kept_settings(constants, "f1", ([], []), None)
     parts = {name: state[name] for name in runs.FIXED_PARTS}
     run = runs.RunState(parts, model, average, optimizer)
-    run.resume(str(path), state, settings)
+    run.resume(str(path), state, settings, constants.last_file)
     set_rng_states(path, state["rng"], 1, state["epoch"])
     report.print_end(run, constants.epochs, constants.patience, str(path), None)
     save_history(history_file(path), state["history"], runs.HISTORY)

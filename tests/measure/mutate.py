@@ -180,7 +180,7 @@ CHANGES = {
         ("*self.maps, caseless=self.caseless)", "*self.maps)", "wiring inference"),
         ('state["scheme"] if settings["constrain_tags"] else None', 'state["scheme"]', "schemes"),
         ("gold = convert_scheme(gold, tagger.tag_scheme)", "pass", "evaluation"),
-        ("for some in windows(sentences, window):", "for some in windows(sentences, 10**9):",
+        ("in windows(several(sentences), window):", "in windows(sentences, 10**9):",
          "bulk"),
         ("    model.eval()\n", "", "inference training"),
         ("BARELY for j in names", "-math.inf for j in names", "schemes decoding"),
