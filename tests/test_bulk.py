@@ -478,12 +478,12 @@ def test_threads_share_the_cores(cores):
         seen.append((threading.get_ident(), torch.get_num_threads()))
         return item * 2
 
-    assert in_threads(note, [5, 3, 4], most=8) == [10, 6, 8]
+    assert in_threads(note, [5, 3, 4], limit=8) == [10, 6, 8]
     assert len(dict(seen)) == 3 and set(dict(seen).values()) == {1}
     assert torch.get_num_threads() == 3
     alone = in_threads(lambda _: (threading.get_ident(), torch.get_num_threads()), [1, 2], most=1)
     assert alone == [(threading.get_ident(), 3)] * 2
-    assert in_threads(print, [], most=8) == []
+    assert in_threads(print, [], limit=8) == []
     later = []
     thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
     thread.start()
@@ -499,7 +499,7 @@ def test_an_error_in_a_thread_ends_the_others(cores):
         raise KeyboardInterrupt if item == 0 else ValueError
 
     with pytest.raises(KeyboardInterrupt):
-        in_threads(fail, list(range(1000)), most=3)
+        in_threads(fail, list(range(1000)), limit=3)
     assert len(begun) < 1000 and torch.get_num_threads() == 3
 
 
