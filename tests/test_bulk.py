@@ -481,7 +481,7 @@ def test_threads_share_the_cores(cores):
     assert in_threads(note, [5, 3, 4], limit=8) == [10, 6, 8]
     assert len(dict(seen)) == 3 and set(dict(seen).values()) == {1}
     assert torch.get_num_threads() == 3
-    alone = in_threads(lambda _: (threading.get_ident(), torch.get_num_threads()), [1, 2], most=1)
+    alone = in_threads(lambda _: (threading.get_ident(), torch.get_num_threads()), [1, 2], limit=1)
     assert alone == [(threading.get_ident(), 3)] * 2
     assert in_threads(print, [], limit=8) == []
     later = []

@@ -488,7 +488,7 @@ NO_FILES = {  # constants of train.py, or options of inference.py
     "--errors link_to_gold": "--errors: expected a file to write, found one to read",
     "--errors other_name_of_gold": "--errors: expected a file to write, found one to read",
     "--conll gold >> gold": "stdout: expected a file to write, found one to read: gold",
-    "--conll gold --html >> link_to_gold": "stdout: expected a file to write, found one to read: gold",
+    "--conll gold --html >> link_to_gold": "stdout: expected a file to write",
     "--conll - --json < gold >> other_name_of_gold": "stdout: expected a file to write",
     "--evaluate gold >> model.pt": "stdout: expected a file to write, found one to read: model.pt",
 }
