@@ -107,14 +107,20 @@ class LM_LSTM_CRF(nn.Module):
         if not fine_tune and has_vector is not None:
             fixed.copy_(has_vector[: len(fixed)])
 
-    @torch.no_grad()
     def take_from_text(self, parameters):
         """Start from what TextModel has learnt, its state_dict; characters that the text lacks come
-        last in char_map, and start at random."""
+        last in char_map, and start at random.
+
+        :raises KeyError, RuntimeError: they are those of another model
+        """
         own = self.state_dict()
-        for name, value in parameters.items():
-            if name in own:  # its output layers are for the text's words; co_training may be False
-                own[name][: len(value)].copy_(value)
+        # Its output layers are for the text's words; co_training may be False.
+        taken = {n: parameters[n] for n in own if n.startswith("char_") or "_char_" in n}
+        taken |= {n: parameters[n] for n in own if "_lm_highway" in n}
+        chars = parameters["char_embeddings.weight"]
+        random = own["char_embeddings.weight"][len(chars) :]
+        taken["char_embeddings.weight"] = torch.cat((chars, random))
+        self.load_state_dict(own | taken)
 
     def forward(self, batch):
         """

@@ -21,7 +21,15 @@ import sys
 import time
 
 # Before torch: importing machinery silences a warning that importing torch gives.
-from machinery.errors import END, START, InputError, end_at_ctrl_c, run_script, visible
+from machinery.errors import (
+    END,
+    START,
+    InputError,
+    end_at_ctrl_c,
+    refusing_damage,
+    run_script,
+    visible,
+)
 
 if __name__ == "__main__":
     end_at_ctrl_c()
@@ -300,7 +308,8 @@ def new_run(constants, settings, train_data, text_model=None):
         model.init_word_embeddings(embeddings)
         model.fine_tune_word_embeddings(constants.fine_tune_word_embeddings, has_vector)
     if text_model is not None:
-        model.take_from_text(text_model["model"])
+        with refusing_damage(constants.text_model_file):
+            model.take_from_text(text_model["model"])
     report.print_model(model, arguments)
     parts = dict(
         settings=settings,
@@ -640,4 +649,6 @@ def script():
 
 if __name__ == "__main__":
     begin = time.time()
-    run_script(script, lambda: report.how_to_resume(last_file, begin))
+    run_script(
+        script, lambda: report.how_to_resume(last_file, begin, text_file and text_model_file)
+    )

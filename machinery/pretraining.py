@@ -6,13 +6,26 @@ is needed to go on after Ctrl-C or a crash.
 
 import os
 
+from torch import Tensor
+
 from machinery.checkpoints import load_checkpoint, save_checkpoint
 from machinery.errors import refusing_damage, visible
 from machinery.files import keep_aside
 from machinery.processes import by_first_process
-from machinery.runs import fingerprint
+from machinery.runs import PLAIN, fingerprint, is_of
 
 FORMAT = 1
+# What is where in the file, as in runs.PARTS.
+PARTS = dict(
+    text_format=int,
+    settings={str: PLAIN},  # as text_settings gives them
+    char_map={str: int},
+    step=int,  # how many are taken
+    steps=int,  # of how many
+    model={str: Tensor},  # TextModel's state_dict; once the text is read, without output layers
+)
+# Only while the text is read: as in a run's checkpoint.
+FOR_LEARNING = dict(weights=[Tensor], averaged=int, optimizer=dict)
 # The constants that it depends on. The seed is none of them: what was learnt with one serves all.
 SIZES = (
     "char_emb_dim", "char_rnn_dim", "char_rnn_layers", "highway_layers", "caseless",
@@ -61,6 +74,8 @@ class TextRun:
         :raises InputError: it is damaged
         """
         with refusing_damage(path):
+            if state["steps"] != self.steps or len(state["weights"]) != len(self.average.trained):
+                raise ValueError("it is of another text or model")
             self.model.load_state_dict(state["model"])
             self.average.load(state["weights"], state["averaged"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -84,11 +99,26 @@ def load_text_model(path):
     """
     state = load_checkpoint(path)
     with refusing_damage(path):
-        if state["text_format"] != FORMAT or not isinstance(state["settings"], dict):
-            raise ValueError("it is none of a text model")
-        if not all(value.isfinite().all() for value in state["model"].values()):
-            raise ValueError("its weights are not finite")
+        state["model"] = dict(state["model"])  # it was saved as an OrderedDict
+        _check(state)
     return state
+
+
+def _check(state):
+    """:raises KeyError, ValueError, ...: a part is missing or is no plain data of its kind"""
+    if state["text_format"] != FORMAT:
+        raise ValueError("it is none of a text model, or of another version")
+    parts = PARTS | (FOR_LEARNING if state["step"] < state["steps"] else {})
+    for name, kind in parts.items():
+        if name not in state or not is_of(kind, state[name]):
+            raise ValueError(f"without {name!r}")
+    if not 0 < state["step"] <= state["steps"]:
+        raise ValueError("it has taken more steps than there are, or none")
+    chars = len(state["model"]["char_embeddings.weight"])
+    if list(state["char_map"].values()) != list(range(chars)):
+        raise ValueError("its char_map does not number what its model knows")
+    if not all(value.isfinite().all() for value in state["model"].values()):
+        raise ValueError("its weights are not finite")
 
 
 def load_if_same(path, settings):

@@ -167,11 +167,22 @@ def quoted(path):
     return subprocess.list2cmdline([path]) if os.name == "nt" else shlex.quote(path)
 
 
-def how_to_resume(path, begin):
-    """What to say after Ctrl-C of a run that began at time.time() = `begin`."""
-    if not os.path.exists(path) or os.stat(path).st_mtime < begin:
+def how_to_resume(path, begin, text_model_file=None):
+    """What to say after Ctrl-C of a run that began at time.time() = `begin`.
+
+    :param path: the run's last_file
+    :param text_model_file: None without text_file
+    """
+    if not _written_since(begin, path):
+        if text_model_file is not None and _written_since(begin, text_model_file):
+            return f"Stopped; the same command goes on from {constant(text_model_file)}"
         return "Stopped before an epoch had ended: no checkpoint was written"
     return f"Stopped; to go on after the last epoch that ended, set checkpoint = {constant(path)}"
+
+
+def _written_since(begin, path):
+    """Whether there is such a file, and it has been written since time.time() = `begin`."""
+    return os.path.exists(path) and os.stat(path).st_mtime >= begin
 
 
 def constant(path):

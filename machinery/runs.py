@@ -233,7 +233,7 @@ def _check(state):
     for name, kind in PARTS.items():
         if name in FOR_TRAINING and not can_resume(state):
             continue
-        if name not in state or not _is_of(kind, state[name]):
+        if name not in state or not is_of(kind, state[name]):
             raise ValueError(f"without {name!r}")
     for name in names(FIXED, SCORE):  # a constant of the model or of training may be newer
         plain_value(name, state["settings"][name])
@@ -245,16 +245,16 @@ def _check(state):
         raise ValueError("its weights are not finite")
 
 
-def _is_of(kind, value):
+def is_of(kind, value):
     """Whether a value is of a kind of PARTS; True is no int."""
     if isinstance(kind, tuple):
-        return any(_is_of(one, value) for one in kind)
+        return any(is_of(one, value) for one in kind)
     if isinstance(kind, list):
-        return type(value) is list and all(_is_of(kind[0], each) for each in value)
+        return type(value) is list and all(is_of(kind[0], each) for each in value)
     if isinstance(kind, dict):
         ((of_key, of_value),) = kind.items()
         return type(value) is dict and all(
-            _is_of(of_key, key) and _is_of(of_value, each) for key, each in value.items()
+            is_of(of_key, key) and is_of(of_value, each) for key, each in value.items()
         )
     return type(value) is kind
 
