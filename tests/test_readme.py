@@ -138,6 +138,12 @@ def test_no_formula_can_be_taken_for_something_else():
 
 
 @pytest.mark.parametrize("name", TEXTS)
+def test_no_sum_is_broken_into_a_list(name):
+    """A line that begins with + or - after one without a blank line is a list's in Markdown."""
+    assert not re.findall(r"^(?![-+*] |  |$).+\n[-+] .*", prose(TEXTS[name]), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_percentages_are_written_alike(name):
     assert not re.findall(r"\d %", prose(TEXTS[name]))
 
