@@ -1,6 +1,7 @@
 """The tagger and its command line."""
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -287,6 +288,22 @@ def test_errors_are_not_written_over_what_is_read(
         arguments = "--evaluate", tiny_corpus, "--checkpoint", tiny_checkpoint
         status, (error,), _ = run_inference(*arguments, "--errors", tmp_path / name)
         assert status == 1 and "found one to read" in error and path.read_bytes() == before
+
+
+def test_words_and_titles_are_those_of_the_command_line(
+    run_inference, tiny_checkpoint, monkeypatch
+):
+    def entities(tagger, texts, places):
+        return [[dict(probability=1, words=[t[a:b] for a, b in places(t)])] for t in texts]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inference.Tagger, "entities", entities)
+        for option, words in ([], ["Li", "'s", "hat", "."]), (["--tokenized"], ["Li's", "hat."]):
+            arguments = "--checkpoint", tiny_checkpoint, "--json", "Li's hat.", *option
+            found = json.loads(run_inference(*arguments)[2])
+            assert found["entities"][0]["words"] == words
+    page = run_inference("--checkpoint", tiny_checkpoint, "--html", "Li's hat.")[2]
+    assert "<title>Tagged: the command line</title>" in page
 
 
 def test_a_long_first_line(run_inference, tiny_checkpoint):
