@@ -62,33 +62,9 @@ def sums(parts):
 
 
 def inputs():
-    """Blocks of the eight inputs."""
-    words, forward, backward, forward_markers, backward_markers, tags, *_ = (
-        tensor.tolist() for tensor in create_input_tensors(WORDS, TAGS, *maps())
-    )
-    path = ["<start>", *TAGS, "<end>"]
-    pairs = [f"{i} → {j}" for i, j in itertools.pairwise(path)]
-    numbers = [f"{tag // M} · {M} + {tag % M}" for tag in tags]
-    return {
-        "WORDS": table(TOKENS, words),
-        "FORWARD_CHARS": spelled(f"{' '.join(WORDS)} ", forward),
-        "BACKWARD_CHARS": spelled(f"{' '.join(WORDS)[::-1]} ", backward),
-        "MARKERS": table(
-            ["", *TOKENS], ["forward", *forward_markers], ["backward", *backward_markers]
-        ),
-        "TAGS": table(["", *TOKENS], ["i → j", *pairs], ["i · m + j", *numbers], ["tags", *tags]),
-    }
-
-
-def spelled(text, numbers):
-    """Characters above their numbers."""
-    cells = [*text.replace(" ", "_"), "<end>"]
-    widths = [max(len(cell), 2) for cell in cells]
-    lines = (
-        " ".join(f"{x:>{w}}" for x, w in zip(row, widths, strict=True)).rstrip()
-        for row in (cells, map(str, numbers))
-    )
-    return "```\n" + "\n".join(lines) + "\n```"
+    """The block of the inputs that no picture has."""
+    words, *_ = (tensor.tolist() for tensor in create_input_tensors(WORDS, TAGS, *maps()))
+    return {"WORDS": table(TOKENS, words)}
 
 
 # Scores, loss and decoding ----------------------------------------------------------------------
@@ -161,7 +137,7 @@ def paths():
             ["path", "score", "probability"],
             *(
                 [f"`{name(tags)}`", decimal(scores[tags]), f"{math.exp(scores[tags] - total):.0%}"]
-                for tags in ranked[:4]
+                for tags in ranked[:3]
             ),
         ),
         "NINE": f"{', '.join(map(decimal, to_in))}: the log of their summed exponentials is again "
@@ -173,6 +149,9 @@ def paths():
         "BETA": rf"$$\log({' + '.join(from_per)}) = {beta[PER]:.2f}$$",
         "MARGINAL": f"$e^{{{decimal(alpha[0, 0, PER])} + {beta[PER]:.2f} - {total:.2f}}} = "
         f"{marginals[PER]:.2f}$",
+        "PAIR": f"$e^{{{decimal(alpha[0, 0, PER])} + {decimal(SCORES[1, PER, O])} + {after[O]:.2f} "
+        f"- {total:.2f}}} = {pairs[0, 1, PER, O]:.2f}$. The gold path uses it, so the gradient is "
+        f"{pairs[0, 1, PER, O] - 1:.2f}",
         "MARGINALS": " and ".join(f"`{TAG_NAMES[j]}` {marginals[j]:.0%}" for j in (PER, LOC)),
     }
 
@@ -235,8 +214,7 @@ def inside():
         ),
         "INSIDE_TRANSITION": f"here to {decimal(transition[0, INSIDE])}",
         "INSIDE_MARGINAL": f"from {alone[INSIDE - 1]:.0%} to {pairs.sum(2)[0, 0, INSIDE]:.0%}",
-        "INSIDE_PATH": f"scores {decimal(sum(parts(scores, by_word)))} instead of "
-        f"{decimal(sum(parts(scores, decoded)))}",
+        "INSIDE_PATH": f"`I-PER O O` scores {sums(parts(scores, by_word))}",
     }
 
 
