@@ -57,7 +57,8 @@ def scores():
     note = f"{number(EMISSION[0, j])} + {number(TRANSITION[i, j])} = {number(gold[0])}"
     picture.text(RIGHT, 432, note, "gold", size=13, anchor="end")
     score_table(picture, 458, TAG_NAMES, SCORES[0], STEPS[:1], unused(0))
-    picture.text(RIGHT, 618, "grey: on no path, as left out below", "soft", size=13, anchor="end")
+    note = "grey cells are on no path; below, they are left out"
+    picture.text(RIGHT, 618, note, "soft", size=13, anchor="end")
     left = TAG_COLUMNS - 5
     for k in range(1, len(TOKENS)):
         left = small_table(picture, left, 638, k) + 8
@@ -244,7 +245,7 @@ def forward():
         f"{gold:.3f} = {loss:.3f}: the gold path has probability {probability:.2f}.",
         height=948,
     )
-    heading(picture, 30, "alpha", "all paths to each tag", "bold mono")
+    heading(picture, 30, "alpha, α", "all paths to each tag", "bold mono")
     draw_steps(picture, 56, lambda step: (step[0], step[2]) == WORKED)
     trellis(picture, 56, shown, [WORKED])
 
@@ -281,7 +282,7 @@ def backward():
         f"{marginal:.2f}, a probability of {probability}.",
         height=948,
     )
-    heading(picture, 30, "beta", "all ways on from each tag", "bold mono")
+    heading(picture, 30, "beta, β", "all ways on from each tag", "bold mono")
     draw_steps(picture, 56, lambda step: step[:2] == (k + 1, i))
     trellis(picture, 56, shown, [WORKED_BACK])
     picture.text(RIGHT, 527, "↑ from here up", "soft", size=13, anchor="end")
@@ -318,7 +319,7 @@ def viterbi():
         f"{shown[won[-1]]}.",
         height=810,
     )
-    heading(picture, 30, "best", "the best path to each tag", "bold mono")
+    heading(picture, 30, "best, b", "the best path to each tag", "bold mono")
     for (k, j), i in sorted(before.items(), key=lambda item: item[0] in won):
         if j in tags_at(k):
             step_arrow(picture, 56, k, i, j, "gold" if (k, j) in won else "tags")

@@ -20,40 +20,25 @@ def family():
     picture = Picture(
         "Five taggers, from an LSTM to LM-LSTM-CRF",
         "Each diagram has one part more than the one before. Step 1: words, a word LSTM that reads "
-        "from left to right, and a linear layer. Step 2, bidirectional = True: the word LSTM also "
-        "reads from right to left. Step 3, use_crf = True: transitions beside the linear layer, "
-        "which together make the CRF. Step 4, use_characters = True: characters beside the words. "
-        "Step 5, co_training = True: language models on the characters. A last diagram shows a "
-        "variant of any of them: with attention_heads = 6, self-attention is between the word LSTM "
-        "and the linear layer.",
-        height=718,
+        "from left to right, and a linear layer. Step 2: the word LSTM also reads from right to "
+        "left. Step 3: transitions beside the linear layer, which together make the CRF. Step 4: "
+        "characters beside the words. Step 5: language models on the characters.",
+        height=690,
     )
-    small_model(picture, 16, 28, "1: LSTM tagger", "those below: False", 1)
-    small_model(picture, 248, 28, "2: both directions", "bidirectional = True", 2)
-    small_model(picture, 16, 234, "3: CRF", "use_crf = True", 3)
-    small_model(picture, 248, 234, "4: characters", "use_characters = True", 4)
-    small_model(picture, 16, 440, "5: LM-LSTM-CRF", "co_training = True", 5)
-    small_heading(picture, 248, 440, "Variant: self-attention", "attention_heads = 6")
-    word_lstm(picture, 248, 538)
-    part(picture, 248, 588, 216, "words", "self-attention")
-    new(picture, 248, 588, 216)
-    crf(picture, 248, 638)
-    for x, y in ((424, 520), (306, 570), (306, 620)):
-        picture.arrow((x, y), (x, y + 18), role="words")
-    picture.text(424, 508, "as before", "soft", 13)
-    new(picture, 176, 688, 16, 14)
-    picture.text(204, 695, "new in this step", "soft", 13, "start")
+    small_model(picture, 16, 28, "1: LSTM tagger", "1_lstm.py", 1)
+    small_model(picture, 248, 28, "2: both directions", "2_blstm.py", 2)
+    small_model(picture, 16, 234, "3: CRF", "3_crf.py", 3)
+    small_model(picture, 248, 234, "4: characters", "4_characters.py", 4)
+    small_model(picture, 16, 440, "5: LM-LSTM-CRF", "5_language_models.py", 5)
+    new(picture, 310, 560, 16, 14)
+    picture.text(338, 567, "new in this step", "soft", 13, "start")
     return picture
 
 
-def small_heading(picture, x, y, name, constant):
-    picture.text(x, y, name, "bold", 15, "start")
-    picture.text(x, y + 21, constant, "mono soft" if "=" in constant else "soft", 13, "start")
-
-
-def small_model(picture, x, y, name, constant, step):
+def small_model(picture, x, y, name, script, step):
     """What a step's model is made of; what is new in it has a frame."""
-    small_heading(picture, x, y, name, constant)
+    picture.text(x, y, name, "bold", 15, "start")
+    picture.text(x, y + 21, script, "mono soft", 13, "start")
     if step == 5:
         part(picture, x, y + 40, 116, "lm", "language models")
         picture.arrow((x + 58, y + 98), (x + 58, y + 80), role="lm")
@@ -68,7 +53,7 @@ def small_model(picture, x, y, name, constant, step):
     picture.arrow((x + 58, y + 122), (x + 58, y + 140), role="words")
     crf(picture, x, y + 140, transitions=step > 2)
     if step == 2:
-        new(picture, x + 18, y + 98, 40, 16)
+        new(picture, x, y + 90, 64)
     if step == 3:
         new(picture, x + 136, y + 140, 80)
     if step == 4:

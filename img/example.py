@@ -1,8 +1,8 @@
 """The README's running example, "dunston checks in", with scores made up for it.
 
 A trained model would compute the emissions from the sentence and have learned the transitions.
-These are round numbers, to follow by hand. On its own, "dunston" looks more like a place than like
-a person; but a person is more often followed by a word outside of any name.
+These are round numbers, to follow by hand. By its emission, "dunston" is rather a place than a
+person; but here, a word outside of any name follows a person more easily.
 """
 
 import pathlib
@@ -40,8 +40,8 @@ TRANSITION = torch.tensor(
 SCORES = EMISSION.unsqueeze(1) + TRANSITION
 
 
-# The same with a fourth tag, I-PER, for the later words of a person's name. On its own, "dunston"
-# looks most like a surname, the end of a longer name. But a name cannot begin with its end.
+# The same with a fourth tag, I-PER, for the later words of a person's name. It has the highest
+# emission at "dunston". But a name cannot begin with its end.
 WITH_INSIDE = ["<start>", "B-LOC", "B-PER", "I-PER", "O", "<end>"]
 INSIDE = WITH_INSIDE.index("I-PER")
 INSIDE_EMISSION = torch.tensor([1.6, -0.5, -1.0, -1.0])  # of I-PER at each word

@@ -170,11 +170,6 @@ def viterbi():
     blocks["VITERBI_2"] = f"{to_o[PER]} from `B-PER`, {to_o[LOC]} from `B-LOC`, {to_o[O]} from `O`."
     came_from = [INNER[i] for i in ways[INNER].argmax(0)]
     assert came_from[O] == PER
-    blocks["VITERBI_SURVIVORS"] = " and ".join(
-        f"one to `{TAG_NAMES[j]}` ({decimal(ways[INNER, j].max())}, from "
-        f"`{TAG_NAMES[came_from[j]]}`)"
-        for j in (LOC, PER)
-    )
     best = ways[INNER].amax(0)
     ways = best.unsqueeze(1) + SCORES[2]
     assert [INNER[i] for i in ways[INNER].argmax(0)][LOC:END] == [O, O, O]
