@@ -40,6 +40,8 @@ def replace(path, content, check=lambda path: None):
             os.fsync(file.fileno())
         check(temporary)
         os.replace(temporary, real)
+    except InputError as error:
+        raise InputError(f"{str(error).replace(temporary, str(path))}; it was not saved") from None
     except OSError as error:  # it may name no file, or the temporary one
         reason = f"{error.strerror}; it was not saved, and a file of this name is as it was"
         raise OSError(error.errno, reason, str(path)) from None
