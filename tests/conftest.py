@@ -11,7 +11,12 @@ import subprocess
 import sys
 
 import pytest
-import torch
+
+# With -n 2, each worker computes with one thread, and so do the processes that it starts.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402  (it reads that variable)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
