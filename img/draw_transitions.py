@@ -110,7 +110,7 @@ def heat(picture, x, y, width, height, share, shown, forbidden):
     colours = (DARK, MIDDLE) if share < 0.5 else (MIDDLE, BRIGHT)
     within = 2 * share - (share >= 0.5)
     colour = [round(a + within * (b - a)) for a, b in zip(*colours, strict=True)]
-    fill, ink = "rgb({}, {}, {})".format(*colour), "#ffffff" if share < 0.55 else "#1b1f24"
+    fill, ink = "rgb({}, {}, {})".format(*colour), "#ffffff" if share < 0.6 else "#1b1f24"
     place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
     picture.parts.append(f'<rect {place} style="fill: {fill}" class="card"/>')
     if forbidden:
@@ -120,7 +120,7 @@ def heat(picture, x, y, width, height, share, shown, forbidden):
         picture.parts.append(
             f'<text x="{x + width / 2:g}" y="{y + height / 2 + 0.36 * size:g}" '
             f'text-anchor="middle" style="font-size: {size}px; fill: {ink}; stroke: {fill}; '
-            f'stroke-width: 6px; paint-order: stroke">{shown}</text>'
+            f'stroke-width: 9px; paint-order: stroke">{shown}</text>'
         )
 
 
