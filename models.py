@@ -487,7 +487,12 @@ class TextModel(nn.Module):
     more than a tagger's. Their scores would take most of the time, so they are computed in
     clusters, the frequent words first (Grave et al. 2017).
 
+    :param charset_size: number of characters, with <pad>, <end> and <unk>
     :param word_map: of the words to predict, by falling frequency
+    :param char_emb_dim: features of a character
+    :param size: H, features of each character LSTM
+    :param num_layers: of each character LSTM
+    :param highway_layers: of each language model
     """
 
     def __init__(self, charset_size, word_map, char_emb_dim, size, num_layers, highway_layers):
@@ -529,6 +534,7 @@ class TextModel(nn.Module):
         unused = sum(0 * parameter.sum() for parameter in self.text_out_parameters())
         return unused - forward.output.sum() - backward.output.sum()
 
+    # The same function: what is learned from text is read by a tagger in exactly the same way.
     read_characters = LM_LSTM_CRF.read_characters
 
     def text_out_parameters(self):

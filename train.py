@@ -45,7 +45,7 @@ from machinery import report, runs
 from machinery.average import WeightAverage
 from machinery.constants import MODEL, assign, checked, names
 from machinery.device import check_half_precision, default_device
-from machinery.files import files_written, reserved
+from machinery.files import as_list, files_written, reserved
 from machinery.pretraining import TextRun, load_if_same, text_settings
 from machinery.processes import (
     mean_of_processes,
@@ -348,9 +348,8 @@ def learn_from_text(constants, device):
     """
     if not constants.use_characters:
         raise InputError("text_file: expected use_characters = True with it, found False")
-    files, path = constants.text_file, constants.text_model_file
-    files = files if isinstance(files, list) else [files]
-    words = [sentence for file in files for sentence in read_text(file)]
+    path = constants.text_model_file
+    words = [sentence for file in as_list(constants.text_file) for sentence in read_text(file)]
     settings = text_settings(constants, words)
     saved = load_if_same(path, settings)
     if saved is None or saved["step"] < saved["steps"]:
@@ -611,11 +610,7 @@ def read_data(constants):
 
     All are read before training, so that errors in the test file do not come up hours later.
     """
-    train_files = constants.train_file
-    if constants.epochs == 0:
-        train_files = []
-    elif isinstance(train_files, str):
-        train_files = [train_files]
+    train_files = as_list(constants.train_file) if constants.epochs > 0 else []
     parts = [read(path, constants) for path in train_files]
     train_data = tuple([s for part in parts for s in part[column]] for column in (0, 1))
     others = (constants.val_file, constants.test_file)

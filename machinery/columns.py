@@ -133,6 +133,18 @@ def _is_tag(cell):
     return cell == "O" or OF_SPAN.fullmatch(cell) is not None
 
 
+def _check_head(name, head, word_column, tag_column):
+    """:raises InputError: the columns wanted are none of words and tags, as the first lines tell"""
+    if not head.conllu:
+        _check_words(name, head.rows, word_column, tag_column)
+    elif word_column == 0:
+        tag_columns = "" if tag_column is None else " (and tag_column = 3 for UPOS or 4 for XPOS)"
+        raise InputError(
+            f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
+            f"{tag_columns}, found word_column = 0"
+        )
+
+
 def _check_words(name, rows, word_column, tag_column):
     """:raises InputError: what would be read as words are numbers or tags, or a file is CSV or such
 
@@ -199,14 +211,7 @@ def column_sentences(lines, name, word_column, tag_column=None, waits=lambda: Fa
         is separated by tabs where they are separated by spaces
     """
     head, lines = _look_at(lines, waits)
-    if head.conllu and word_column == 0:
-        tag_columns = "" if tag_column is None else " (and tag_column = 3 for UPOS or 4 for XPOS)"
-        raise InputError(
-            f"{name}: is CoNLL-U, whose column 0 numbers the tokens: expected word_column = 1"
-            f"{tag_columns}, found word_column = 0"
-        )
-    if not head.conllu:
-        _check_words(name, head.rows, word_column, tag_column)
+    _check_head(name, head, word_column, tag_column)
     rows, width, separator = [], None, None
     for number, line in lines:
         text, where = without_end(number, line), f"{name}, line {number}"
@@ -220,33 +225,41 @@ def column_sentences(lines, name, word_column, tag_column=None, waits=lambda: Fa
         if text == head.names:
             note(f"{where}: {text[:60]!r} is taken for the names of the columns, not for a word")
             columns = ()
-        elif head.conllu:
-            skipped = text.startswith("#") or RANGE.match(text)
-            columns = () if skipped else [cell.strip(" ") or cell for cell in text.split("\t")]
-        elif (head.numbered and RANGE.match(text)) or (
-            text.startswith("#")
-            and not any(columns for _, columns in rows)
-            and _is_comment(text, head.numbered, head.rows)
-        ):
+        elif _is_no_word(text, head, rows):
             columns = ()
+        elif head.conllu:
+            columns = [cell.strip(" ") or cell for cell in text.split("\t")]
         else:
             # Tabs if the first word's line has any, so that words may hold spaces; else spaces.
             separator = separator or ("\t" if "\t" in text.strip(" \t") else " ")
             columns = _split(text, separator, where)
-        if columns and width is None:
-            _check_columns(where, columns, word_column, tag_column)
-            width = len(columns)
-        elif columns and len(columns) != width:
-            tabs = " separated by tabs" if separator == "\t" else ""
-            raise InputError(
-                f"{where}: expected {width} columns{tabs} as in the lines before, "
-                f"found {len(columns)}: {' '.join(columns)[:60]!r}"
-            )
-        if columns and not (columns[word_column] and columns[tag_column or 0]):
-            raise InputError(f"{where}: expected a word and its tag, found an empty one: {text!r}")
+        if columns:
+            width = width or _width(where, columns, word_column, tag_column)
+            _check_row(where, columns, width, separator)
+            if not (columns[word_column] and columns[tag_column or 0]):
+                raise InputError(
+                    f"{where}: expected a word and its tag, found an empty one: {text!r}"
+                )
         rows.append((line, columns))
     if rows:
         yield rows
+
+
+def _is_no_word(text, head, rows):
+    """Whether a line is a comment or, in CoNLL-U and the like, a multiword range or an empty node.
+
+    :param head: Head
+    :param rows: the lines of its sentence before it, as column_sentences yields them
+    """
+    if head.conllu:
+        return text.startswith("#") or RANGE.match(text) is not None
+    if head.numbered and RANGE.match(text):
+        return True
+    return (
+        text.startswith("#")
+        and not any(columns for _, columns in rows)
+        and _is_comment(text, head.numbered, head.rows)
+    )
 
 
 def _split(text, separator, where):
@@ -265,14 +278,28 @@ def _cells(text, separator):
     return [cell for cell in map(str.strip, text.split(separator), itertools.repeat(" \t")) if cell]
 
 
-def _check_columns(where, columns, word_column, tag_column):
-    """:raises InputError: there is no such column, or both are the same"""
+def _width(where, columns, word_column, tag_column):
+    """How many columns there are.
+
+    :raises InputError: there is no such column, or both are the same
+    """
     width, wanted = len(columns), [c for c in (word_column, tag_column) if c is not None]
     if len({c % width for c in wanted if -width <= c < width}) < len(wanted):
         tag = "" if tag_column is None else f" and its tag in column {tag_column}"
         raise InputError(
             f"{where}: expected a word in column {word_column}{tag}, found {width} columns: "
             f"{' '.join(columns)[:60]!r}"
+        )
+    return width
+
+
+def _check_row(where, columns, width, separator):
+    """:raises InputError: a line has more or fewer columns than the lines before"""
+    if len(columns) != width:
+        tabs = " separated by tabs" if separator == "\t" else ""
+        raise InputError(
+            f"{where}: expected {width} columns{tabs} as in the lines before, "
+            f"found {len(columns)}: {' '.join(columns)[:60]!r}"
         )
 
 

@@ -126,7 +126,8 @@ def plain_value(name, value):
     try:
         plain = [_plain(kind, each) for each in (value if is_list else [value])]
     except (ArithmeticError, RuntimeError, TypeError, ValueError):
-        expected = kind.expected + ", or a list of paths" * several + ", or None" * optional
+        lists = ", or a list of paths" if several else ""
+        expected = f"{kind.expected}{lists}{', or None' if optional else ''}"
         found = repr(value)
         found = found if len(found) <= 60 else f"{found[:57]}..."
         raise InputError(f"{name}: expected {expected}, found {found}") from None

@@ -65,10 +65,10 @@ def check_can_save(path):
     os.remove(temporary)
 
 
-def check_regular(path, name=None):
+def check_regular(path):
     """:raises InputError: it is a device or a pipe, which might wait for ever, or be replaced"""
     if os.path.exists(path) and not os.path.isdir(path) and not os.path.isfile(path):
-        raise InputError(f"{name or path}: expected a file, found a device or a pipe")
+        raise InputError(f"{path}: expected a file, found a device or a pipe")
 
 
 def _new_name(path):
@@ -89,18 +89,16 @@ def files_written(constants):
     """
     if constants.epochs == 0:
         return []
-    train_files = constants.train_file
-    read = train_files if isinstance(train_files, list) else [train_files]
-    texts = constants.text_file
-    read = [*read, *(texts if isinstance(texts, list) else [texts])]
-    read = [*read, constants.val_file, constants.test_file, constants.emb_file]
+    several = constants.train_file, constants.text_file
+    read = [path for paths in several for path in as_list(paths)]
+    read += [constants.val_file, constants.test_file, constants.emb_file]
     seen = {_real(path): "a file to read" for path in read if path is not None}
     written = dict(
         best_file=constants.best_file,
         last_file=constants.last_file,
         history=history_file(constants.last_file),
     )
-    if texts is not None:
+    if constants.text_file is not None:
         written["text_model_file"] = constants.text_model_file
     locks = {f"lock of {name}": lock_file(path) for name, path in written.items()}
     for name, path in (written | locks).items():
@@ -111,6 +109,13 @@ def files_written(constants):
             check_can_save(path)
     # A finished text_model_file serves many runs at once: who writes to it reserves it.
     return [path for name, path in written.items() if name != "text_model_file"]
+
+
+def as_list(paths):
+    """The paths of a constant that may be a path, a list of them, or None."""
+    if paths is None:
+        return []
+    return paths if isinstance(paths, list) else [paths]
 
 
 def _real(path):

@@ -9,10 +9,8 @@ import os
 from torch import Tensor
 
 from machinery.checkpoints import load_checkpoint, save_checkpoint
-from machinery.errors import refusing_damage, visible
-from machinery.files import keep_aside
-from machinery.processes import by_first_process
-from machinery.runs import PLAIN, fingerprint, is_of
+from machinery.errors import refusing_damage
+from machinery.runs import PLAIN, check_map, check_parts, fingerprint, set_aside
 
 FORMAT = 1
 # What is where in the file, as in runs.PARTS.
@@ -108,17 +106,10 @@ def _check(state):
     """:raises KeyError, ValueError, ...: a part is missing or is no plain data of its kind"""
     if state["text_format"] != FORMAT:
         raise ValueError("it is none of a text model, or of another version")
-    parts = PARTS | (FOR_LEARNING if state["step"] < state["steps"] else {})
-    for name, kind in parts.items():
-        if name not in state or not is_of(kind, state[name]):
-            raise ValueError(f"without {name!r}")
+    check_parts(state, PARTS | (FOR_LEARNING if state["step"] < state["steps"] else {}))
     if not 0 < state["step"] <= state["steps"]:
         raise ValueError("it has taken more steps than there are, or none")
-    chars = len(state["model"]["char_embeddings.weight"])
-    if list(state["char_map"].values()) != list(range(chars)):
-        raise ValueError("its char_map does not number what its model knows")
-    if not all(value.isfinite().all() for value in state["model"].values()):
-        raise ValueError("its weights are not finite")
+    check_map(state, "char_map", len(state["model"]["char_embeddings.weight"]))
 
 
 def load_if_same(path, settings):
@@ -137,12 +128,5 @@ def load_if_same(path, settings):
         for name, value in settings.items()
         if before.get(name) != value
     )
-    _keep_aside(path, changed)
+    set_aside(f"is from another text or model ({changed})", path)
     return None
-
-
-@by_first_process
-def _keep_aside(path, changed):
-    """Keep a file under another name, and say so."""
-    for old, new in keep_aside(path).items():
-        print(visible(f"{old} is from another text or model ({changed}): kept as {new}"))

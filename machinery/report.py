@@ -133,7 +133,7 @@ def in_words(criterion):
 
 def plural(count, noun):
     """1 epoch, 2 epochs"""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def print_end(state, epochs, patience, last_file, best_file):
@@ -152,7 +152,7 @@ def print_end(state, epochs, patience, last_file, best_file):
         where = "" if best_file is None else f", saved in {visible(best_file)}"
         print(f"Best: {best_of(state)}{where}")
     table = history_file(last_file)
-    of_epochs = f"; losses and scores of every epoch: {table}" * os.path.exists(table)
+    of_epochs = f"; losses and scores of every epoch: {table}" if os.path.exists(table) else ""
     print(visible(f"To resume: {last_file}{of_epochs}"))
 
 

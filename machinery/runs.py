@@ -167,11 +167,11 @@ class RunState:
         table = history_file(last_file)
         if not self.is_saved:
             if self.is_measured_anew:
-                _keep_aside("is the best by another measure", best_file)
+                set_aside("is the best by another measure", best_file)
             elif not load_if_ancestor(best_file, self.name, self.history):
-                _keep_aside("is from another run", best_file)
+                set_aside("is from another run", best_file)
             if not load_if_ancestor(last_file, self.name, self.history):
-                _keep_aside("is from another run", last_file, table)
+                set_aside("is from another run", last_file, table)
             self.is_saved = True
         state = self.state_dict()
         # The best first: after a crash between the two, resuming the last finds the best again.
@@ -230,31 +230,43 @@ def load_run(path):
 
 def _check(state):
     """:raises KeyError, ValueError, ...: a part is missing or is no plain data of its kind"""
-    for name, kind in PARTS.items():
-        if name in FOR_TRAINING and not can_resume(state):
-            continue
-        if name not in state or not is_of(kind, state[name]):
-            raise ValueError(f"without {name!r}")
+    for_tagging = {name: kind for name, kind in PARTS.items() if name not in FOR_TRAINING}
+    check_parts(state, PARTS if can_resume(state) else for_tagging)
     for name in names(FIXED, SCORE):  # a constant of the model or of training may be newer
         plain_value(name, state["settings"][name])
     for name, size in dict(word="vocab_size", char="charset_size", tag="tagset_size").items():
-        indices = list(state[f"{name}_map"].values())
-        if indices != list(range(len(indices))) or len(indices) != state["model_arguments"][size]:
-            raise ValueError(f"its {name}_map does not number what its model knows")
+        check_map(state, f"{name}_map", state["model_arguments"][size])
+
+
+def check_parts(state, parts):
+    """Check that a file holds plain data of the kinds that `parts` names, and finite weights.
+
+    :param parts: dict as PARTS
+    :raises ValueError: it does not
+    """
+    for name, kind in parts.items():
+        if name not in state or not _is_of(kind, state[name]):
+            raise ValueError(f"without {name!r}")
     if not all(tensor.isfinite().all() for tensor in state["model"].values()):
         raise ValueError("its weights are not finite")
 
 
-def is_of(kind, value):
+def check_map(state, name, size):
+    """:raises ValueError: a map does not number its entries from 0 to size - 1, in order"""
+    if list(state[name].values()) != list(range(size)):
+        raise ValueError(f"its {name} does not number what its model knows")
+
+
+def _is_of(kind, value):
     """Whether a value is of a kind of PARTS; True is no int."""
     if isinstance(kind, tuple):
-        return any(is_of(one, value) for one in kind)
+        return any(_is_of(one, value) for one in kind)
     if isinstance(kind, list):
-        return type(value) is list and all(is_of(kind[0], each) for each in value)
+        return type(value) is list and all(_is_of(kind[0], each) for each in value)
     if isinstance(kind, dict):
         ((of_key, of_value),) = kind.items()
         return type(value) is dict and all(
-            is_of(of_key, key) and is_of(of_value, each) for key, each in value.items()
+            _is_of(of_key, key) and _is_of(of_value, each) for key, each in value.items()
         )
     return type(value) is kind
 
@@ -327,7 +339,7 @@ def load_if_ancestor(path, run, history):
 
 
 @by_first_process
-def _keep_aside(why, *paths):
+def set_aside(why, *paths):
     """Keep files that belong together under other names, and say so."""
     for old, new in keep_aside(*paths).items():
         print(visible(f"{old} {why}: kept as {new}"))

@@ -223,7 +223,7 @@ def several(sentences, what="sentences"):
     :raises TypeError: it is one sentence, as a string, or nothing that yields sentences
     """
     if isinstance(sentences, str | bytes | dict) or not hasattr(sentences, "__iter__"):
-        one = "one: " * isinstance(sentences, str | bytes)
+        one = "one: " if isinstance(sentences, str | bytes) else ""
         raise TypeError(f"expected a list of {what}, found {one}{repr(sentences)[:60]}")
     return sentences
 
