@@ -22,8 +22,9 @@ def family():
         "Each diagram has one part more than the one before. Step 1: words, a word LSTM that reads "
         "from left to right, and a linear layer. Step 2: the word LSTM also reads from right to "
         "left. Step 3: transitions beside the linear layer, which together make the CRF. Step 4: "
-        "characters beside the words. Step 5: language models on the characters.",
-        height=690,
+        "characters beside the words. Step 5: language models on the characters, and highway "
+        "layers.",
+        height=736,
     )
     small_model(picture, 16, 28, "1: LSTM tagger", "1_lstm.py", 1)
     small_model(picture, 248, 28, "2: both directions", "2_blstm.py", 2)
@@ -48,7 +49,14 @@ def small_model(picture, x, y, name, script, step):
         part(picture, x, y + 40, 116, "chars", "characters")
         picture.arrow((x + 58, y + 72), (x + 58, y + 90), role="chars")
     part(picture, x + 136, y + 40, 80, "words", "words")
-    picture.arrow((x + 176, y + 72), (x + 176, y + 90), role="words")
+    below = y + 90
+    if step == 5:
+        part(picture, x, y + 90, 116, "chars", "highway layer")
+        picture.arrow((x + 58, y + 122), (x + 58, y + 140), role="chars")
+        new(picture, x, y + 90, 116)
+        below = y + 140
+    picture.arrow((x + 176, y + 72), (x + 176, below), role="words")
+    y = below - 90
     word_lstm(picture, x, y + 90, leftward=step > 1)
     picture.arrow((x + 58, y + 122), (x + 58, y + 140), role="words")
     crf(picture, x, y + 140, transitions=step > 2)

@@ -23,11 +23,7 @@ LEARNED = FOLDER / "transitions.csv"
 # From the lowest score to the highest; the same in light and dark mode, with its own text.
 DARK, MIDDLE, BRIGHT = (27, 16, 51), (124, 84, 196), (240, 232, 255)
 NAMES = 74  # width of the rows' names
-HATCHED = (
-    '<defs><pattern id="hatched" width="6" height="6" patternUnits="userSpaceOnUse" '
-    'patternTransform="rotate(45)"><path d="M 1 0 V 6" stroke="#ff8f7f" stroke-width="1"/>'
-    "</pattern></defs>"
-)
+CORNER = 9  # side of the corner that marks a forbidden transition
 MOST_NUMBERS = 12  # columns: with more, cells are too narrow for numbers
 
 
@@ -74,7 +70,6 @@ def transitions(rows):
         height=top + 56 + height * len(befores),
     )
     heading(picture, 30, "transition", "row = tag before, column = tag")
-    picture.parts.append(HATCHED)
     for column, tag in enumerate(tags):
         x = LEFT + NAMES + (column + 0.5) * cell
         picture.text(x, top - 12, tag, "soft", size=13, anchor="start", turned=-45)
@@ -106,7 +101,7 @@ def summary(scores, forbidden):
 
 
 def heat(picture, x, y, width, height, share, shown, forbidden):
-    """A cell whose colour is darkest at share 0, brightest at share 1; hatched if forbidden."""
+    """A cell whose colour is darkest at share 0, brightest at share 1; a corner if forbidden."""
     colours = (DARK, MIDDLE) if share < 0.5 else (MIDDLE, BRIGHT)
     within = 2 * share - (share >= 0.5)
     colour = [round(a + within * (b - a)) for a, b in zip(*colours, strict=True)]
@@ -114,13 +109,13 @@ def heat(picture, x, y, width, height, share, shown, forbidden):
     place = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
     picture.parts.append(f'<rect {place} style="fill: {fill}" class="card"/>')
     if forbidden:
-        picture.parts.append(f'<rect {place} style="fill: url(#hatched)"/>')
+        corner = f"M {x:g} {y:g} h {CORNER} l -{CORNER} {CORNER} z"
+        picture.parts.append(f'<path d="{corner}" style="fill: #ff6b5a"/>')
     if shown:
-        size = 13  # on a ground of its own, not to be read through the hatching
+        size = 13
         picture.parts.append(
             f'<text x="{x + width / 2:g}" y="{y + height / 2 + 0.36 * size:g}" '
-            f'text-anchor="middle" style="font-size: {size}px; fill: {ink}; stroke: {fill}; '
-            f'stroke-width: 9px; paint-order: stroke">{shown}</text>'
+            f'text-anchor="middle" style="font-size: {size}px; fill: {ink}">{shown}</text>'
         )
 
 

@@ -140,8 +140,8 @@ def paths():
                 for tags in ranked[:3]
             ),
         ),
-        "NINE": f"{', '.join(map(decimal, to_in))}: the log of their summed exponentials is again "
-        f"{alpha[0, 2, O]:.2f}",
+        "NINE": f"({', '.join(map(decimal, to_in))}) give the same: the log of their summed "
+        f"exponentials is {alpha[0, 2, O]:.2f}",
         "PROBABILITY": f"$e^{{{decimal(gold)} - {total:.3f}}} = {math.exp(gold - total):.2f}$",
         "MANY": f"$9^{{20}}$ paths, {9**20 / 1e18:.0f} quintillion",
         "ALPHA": rf"$$\log({' + '.join(to_o)}) = {alpha[0, 1, O]:.2f}$$",
@@ -225,7 +225,7 @@ def exercise():
     before, after = TRANSITION[PER, O], TRANSITION[PER, O] - 1
     return {
         "EXERCISE": f"from {decimal(before)} to {decimal(after)}",
-        "EXERCISE_PATHS": f"`B-LOC O O` with {decimal(sum(parts(scores, decoded)))}, against "
+        "EXERCISE_PATHS": f"`B-LOC O O` wins with {decimal(sum(parts(scores, decoded)))}, against "
         f"{decimal(sum(parts(scores, GOLD)))} for the gold path",
         "EXERCISE_TOTAL": f"should print {viterbi_loss.log_partition(alpha, LENGTHS).item():.3f}",
     }

@@ -85,11 +85,12 @@ class Tagger(nn.Module):
         """Which word comes next, and which came before? Mean cross-entropy of each, added, ()"""
         indices = self.encode(words)  # (L)
         indices[indices >= V] = 0  # <unk>
-        following, preceding = indices[1:], torch.cat((indices[-1:], indices[:-2]))  # (L - 1)
-        forward = self.forward_lm(self.dropout(self.forward_highway(forward[:-1])))
-        backward = self.backward_lm(self.dropout(self.backward_highway(backward[:-1])))
-        ahead = nn.functional.cross_entropy(forward, following)
-        return ahead + nn.functional.cross_entropy(backward, preceding)
+        following = indices[1:]  # checks in <end>
+        preceding = torch.cat((indices[-1:], indices[:-2]))  # <end> dunston checks
+        ahead = self.forward_lm(self.dropout(self.forward_highway(forward[:-1])))  # (L - 1, V)
+        behind = self.backward_lm(self.dropout(self.backward_highway(backward[:-1])))
+        loss = nn.functional.cross_entropy(ahead, following)
+        return loss + nn.functional.cross_entropy(behind, preceding)
 
     def forward(self, words):
         """scores[t, i, j]: of tag j at word t if the word before has tag i: (L, m, m)"""
