@@ -108,8 +108,8 @@ class LM_LSTM_CRF(nn.Module):
             fixed.copy_(has_vector[: len(fixed)])
 
     def take_from_text(self, parameters):
-        """Start from what TextModel has learnt, its state_dict; characters that the text lacks come
-        last in char_map, and start at random.
+        """Start from what TextModel has learned, its state_dict. Characters that the text lacks
+        come last in char_map, and start at random.
 
         :raises KeyError, RuntimeError: they are those of another model
         """
@@ -497,7 +497,7 @@ class TextModel(nn.Module):
 
     def __init__(self, charset_size, word_map, char_emb_dim, size, num_layers, highway_layers):
         super().__init__()
-        self.dropout = Dropout(0)  # a text is much to learn: nothing is learnt by heart
+        self.dropout = Dropout(0)  # a text is much to learn: nothing is learned by heart
         self.char_embeddings = nn.Embedding(charset_size, char_emb_dim)
         layers = dict(num_layers=num_layers, batch_first=True)
         self.forward_char_lstm = nn.LSTM(char_emb_dim, size, **layers)

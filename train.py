@@ -157,7 +157,7 @@ checkpoint = None  # path of a checkpoint to resume, or with epochs = 0 to score
 last_file = "last_checkpoint.pt"  # written after every epoch; resume from it. With the same name,
 # but .csv: the losses and scores of every epoch
 best_file = "best_checkpoint.pt"  # of the epoch with the best validation score; tag with it
-text_model_file = "text_model.pt"  # what was learnt from text_file; serves other runs as well
+text_model_file = "text_model.pt"  # what was learned from text_file; serves other runs as well
 
 
 @process_group()
@@ -393,12 +393,12 @@ def read_whole_text(constants, words, settings, saved, device):
     while state.step < steps:
         read_some_text(state, replica, loader, constants, recipe)
         state.save(path)
-    print(f"What the language models have learnt is in {visible(path)}")
+    print(f"What the language models have learned is in {visible(path)}")
     return state.state_dict()
 
 
 def read_some_text(state, model, loader, constants, recipe):
-    """Train the language models until the text ends, or what they have learnt is worth saving.
+    """Train the language models until the text ends, or what they have learned is worth saving.
 
     :param state: TextRun
     :param model: the state's, or its replica in several processes

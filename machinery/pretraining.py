@@ -1,4 +1,4 @@
-"""What the language models have learnt from text without tags, and the file that keeps it.
+"""What the language models have learned from text without tags, and the file that keeps it.
 
 The file serves every run with the same text and sizes. While the text is read it also holds what
 is needed to go on after Ctrl-C or a crash.
@@ -24,7 +24,7 @@ PARTS = dict(
 )
 # Only while the text is read: as in a run's checkpoint.
 FOR_LEARNING = dict(weights=[Tensor], averaged=int, optimizer=dict)
-# The constants that it depends on. The seed is none of them: what was learnt with one serves all.
+# The constants that it depends on. The seed is none of them: what was learned with one serves all.
 SIZES = (
     "char_emb_dim", "char_rnn_dim", "char_rnn_layers", "highway_layers", "caseless",
     "min_char_freq", "text_epochs",

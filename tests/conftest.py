@@ -191,7 +191,7 @@ def save_only(patch, epoch):
 
 
 @pytest.fixture(scope="session")
-def learnt(tmp_path_factory):
+def learned(tmp_path_factory):
     """Path of a checkpoint that knows the tiny corpus, not to be changed; and what main gave."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")

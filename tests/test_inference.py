@@ -26,9 +26,9 @@ except ImportError:  # on Windows
 
 
 @pytest.fixture(scope="module")
-def trained(learnt):
+def trained(learned):
     """Path of a checkpoint that knows the tiny corpus; not to be changed."""
-    return learnt[0]
+    return learned[0]
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Text without tags: what the language models learn from it, where it is kept, what a tagger takes.
 
 One text, made up from a small grammar, serves all tests; a run learns from it in 14 steps and saves
-what it has learnt after every third.
+what it has learned after every third.
 """
 
 import gzip
@@ -163,7 +163,7 @@ def test_an_epoch_can_begin_at_any_batch():
     assert list(whole) == batches
 
 
-# What is learnt ----------------------------------------------------------------------------------
+# What is learned ----------------------------------------------------------------------------------
 
 
 def losses(output):
@@ -192,7 +192,7 @@ def test_each_save_is_a_line_and_the_time_left_is_told(run):
 
 
 @pytest.mark.parametrize("co_training", [True, False])
-def test_a_tagger_starts_from_what_was_learnt(run, tmp_path, co_training):
+def test_a_tagger_starts_from_what_was_learned(run, tmp_path, co_training):
     run(lr=0.0, averaging=0.0, co_training=co_training)
     text_model = load_checkpoint(tmp_path / "text_model.pt")
     tagger = load_checkpoint(tmp_path / "last.pt")
@@ -278,7 +278,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run, monkeypatch, tmp_path, requ
     assert differences(tmp_path / "last.pt", alone / "last.pt") == []
 
 
-def test_a_text_is_learnt_once_and_serves_other_taggers(run, alone, monkeypatch, tmp_path):
+def test_a_text_is_learned_once_and_serves_other_taggers(run, alone, monkeypatch, tmp_path):
     shutil.copy(alone / "text_model.pt", tmp_path)
     monkeypatch.setattr(train, "read_whole_text", None)  # not called
     assert "text_model.pt, which have read this text" in run()
@@ -301,14 +301,20 @@ def test_the_same_text_packed_or_in_two_files_is_the_same(run, monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    "change",
+    "change, finished",
     [
-        dict(char_emb_dim=4), dict(char_rnn_dim=5), dict(char_rnn_layers=2),
-        dict(highway_layers=0), dict(caseless=False), dict(min_char_freq=2), dict(text_epochs=1),
-        "text",
+        (dict(char_emb_dim=4), True),
+        (dict(char_rnn_dim=5), True),
+        (dict(char_rnn_dim=5), False),
+        (dict(char_rnn_layers=2), True),
+        (dict(highway_layers=0), True),
+        (dict(caseless=False), True),
+        (dict(min_char_freq=2), True),
+        (dict(text_epochs=1), True),
+        ("text", True),
+        ("text", False),
     ],
-)  # fmt: skip
-@pytest.mark.parametrize("finished", [True, False])
+)
 def test_what_fits_no_more_is_kept_aside(run, monkeypatch, tmp_path, text, change, finished):
     run() if finished else stopped_after(run, monkeypatch, 1)
     before = (tmp_path / "text_model.pt").read_bytes()
@@ -478,7 +484,9 @@ def test_what_diverges_is_not_saved(run, as_command, monkeypatch, tmp_path):
 # Ctrl-C, kill -9, several processes --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_stopped_command_goes_on(edited_copy, tmp_path, text, how):
     given = dict(text_file=str(text), text_epochs=1000, SAVE_TEXT_EVERY=EVERY)
     run = edited_copy(**given)

@@ -21,9 +21,9 @@ from utils import read_words_tags
 # Learning and stopping ---------------------------------------------------------------------------
 
 
-def test_a_tiny_corpus_is_learnt_by_heart(learnt):
+def test_a_tiny_corpus_is_learned_by_heart(learned):
     """What it tags then, test_inference.py knows."""
-    assert [learnt[1][name] for name in ("accuracy", "entity_f1", "macro_f1")] == [1, 1, 1]
+    assert [learned[1][name] for name in ("accuracy", "entity_f1", "macro_f1")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("patience", [1, 3])
