@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-# With -n 2, each worker computes with one thread, and so do the processes that it starts.
+# With -n, each worker computes with one thread, and so do the processes that it starts.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -65,9 +65,18 @@ def pytest_configure(config):
     # What a shell starts in the background ignores Ctrl-C, and our children would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "slow: takes minutes; runs only with --slow")
+    # With -n, a file stays in one process, which then prepares what its tests share once.
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist, config.option.loadscopereorder = "loadfile", False
+
+
+# They begin with the files that take longest, so that all processes end at about the same time.
+LONGEST = "parallel", "text_file", "hostile", "resuming", "transcripts", "training", "inference"
 
 
 def pytest_collection_modifyitems(config, items):
+    order = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
     if not config.getoption("--slow"):
         for item in items:
             if "slow" in item.keywords:

@@ -3,8 +3,6 @@
 import random
 
 import pytest
-from seqeval.metrics import f1_score, precision_score, recall_score
-from seqeval.metrics.sequence_labeling import get_entities
 
 from machinery.spans import are_spans, scores, spans
 
@@ -19,6 +17,9 @@ def random_tags(generator, prefixes, length):
 
 @pytest.mark.parametrize("prefixes", PREFIXES.values(), ids=PREFIXES.keys())
 def test_spans_and_entity_scores_are_seqevals(prefixes):
+    from seqeval.metrics import f1_score, precision_score, recall_score  # takes seconds
+    from seqeval.metrics.sequence_labeling import get_entities
+
     generator = random.Random(0)
     gold, predicted = [], []
     for _ in range(2000):
