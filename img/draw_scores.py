@@ -160,31 +160,44 @@ def top_left(y, k, tag):
 
 
 def trellis(picture, y, values, gold=()):
-    """A node for each tag of each word, with its value; gold: (word, tag) pairs."""
+    """A node for each tag of each word, with its value; gold: (word, tag) pairs.
+
+    :param values: {(word, tag): text}; that of <start>, at word -1, may be missing
+    """
     x, _ = top_left(y, -1, TAG_MAP[START])
-    picture.box(x, y, NODE, NODE_HEIGHT, "tags", START, size=14)
+    if (-1, TAG_MAP[START]) in values:
+        node(picture, x, y, "tags", START, values[-1, TAG_MAP[START]])
+    else:
+        picture.box(x, y, NODE, NODE_HEIGHT, "tags", START, size=14)
     for k, token in enumerate(TOKENS):
         _, level = top_left(y, k, TAG_MAP[END])
         picture.box(LEFT, level, 80, NODE_HEIGHT, "words", token, size=14)
         for tag in tags_at(k):
             x, _ = top_left(y, k, tag)
             role = "gold" if (k, tag) in gold else "tags"
-            picture.box(x, level, NODE, NODE_HEIGHT, role)
-            picture.text(x + NODE / 2, level + 14, TAG_NAMES[tag], size=13)
-            picture.text(x + NODE / 2, level + 32, values[k, tag], "bold", size=15)
+            node(picture, x, level, role, TAG_NAMES[tag], values[k, tag])
 
 
-def step_arrow(picture, y, k, before, tag, role):
-    """An arrow from `before` at the word before k to `tag` at word k."""
+def node(picture, x, y, role, name, value):
+    """A tag of a trellis, and its value."""
+    picture.box(x, y, NODE, NODE_HEIGHT, role)
+    picture.text(x + NODE / 2, y + 14, name, size=13)
+    picture.text(x + NODE / 2, y + 32, value, "bold", size=15)
+
+
+def step_arrow(picture, y, k, before, tag, role, up=False):
+    """An arrow from `before` at the word before k to `tag` at word k; up: the other way round."""
     (x0, y0), (x1, y1) = top_left(y, k - 1, before), top_left(y, k, tag)
     # Side by side on the edge of a node, in the order of where they go.
     leaves = NODE / 2 + (24 * (WORD_TAGS.index(tag) - 1) if tag in WORD_TAGS else 0)
     arrives = NODE / 2 + (24 * (WORD_TAGS.index(before) - 1) if before in WORD_TAGS else 0)
-    begin, end = (x0 + leaves, y0 + NODE_HEIGHT), (x1 + arrives, y1)
-    picture.arrow(begin, (end[0], y1 - 14), end, role=role)  # the head meets the box
+    begin, end, near = (x0 + leaves, y0 + NODE_HEIGHT), (x1 + arrives, y1), -14
+    if up:
+        begin, end, near = end, begin, 14
+    picture.arrow(begin, (end[0], end[1] + near), end, role=role)  # the head meets the box
 
 
-def draw_steps(picture, y, marked):
+def draw_steps(picture, y, marked, up=False):
     """An arrow for each step (word, tag before, tag) that paths can take; the marked on top."""
     steps = [
         (k, before, tag)
@@ -193,7 +206,7 @@ def draw_steps(picture, y, marked):
         for tag in tags_at(k)
     ]
     for step in sorted(steps, key=marked):
-        step_arrow(picture, y, *step, "gold" if marked(step) else "tags")
+        step_arrow(picture, y, *step, "gold" if marked(step) else "tags", up)
 
 
 def candidates(picture, y, k, tag, name, values, digits, chosen=None):
@@ -272,19 +285,23 @@ def backward():
         f"{token}: {', '.join(f'{TAG_NAMES[j]} {shown[n, j]}' for j in tags_at(n))}"
         for n, token in enumerate(TOKENS)
     ]
+    shown[-1, TAG_MAP[START]] = number(log_partition, 2)
+    assert math.isclose((SCORES[0, 0] + beta[0]).logsumexp(0), log_partition, abs_tol=1e-5)
     marginal = alpha[k, i] + beta[k, i] - log_partition
     probability = number(100 * math.exp(marginal), 0) + "%"
     picture = Picture(
         "The backward recursion, and the probability of a tag",
         "The log of the summed exp(score) of all ways on from each tag to the end, from the last "
-        f"word to the first. {'. '.join(words[::-1])}. {TAG_NAMES[i]} at {TOKENS[k]} has alpha + "
+        f"word to the first. {'. '.join(words[::-1])}. At <start>, it is log Z again, "
+        f"{shown[-1, TAG_MAP[START]]}. {TAG_NAMES[i]} at {TOKENS[k]} has alpha + "
         f"beta - log Z = {alpha[k, i]:.2f} + {beta[k, i]:.2f} - {log_partition:.2f} = "
         f"{marginal:.2f}, a probability of {probability}.",
         height=948,
     )
     heading(picture, 30, "beta, β", "all ways on from each tag", "bold mono")
-    draw_steps(picture, 56, lambda step: step[:2] == (k + 1, i))
+    draw_steps(picture, 56, lambda step: step[:2] == (k + 1, i), up=True)
     trellis(picture, 56, shown, [WORKED_BACK])
+    picture.text(RIGHT, 80, "= log Z", "soft", size=13, anchor="end")
     picture.text(RIGHT, 527, "↑ from here up", "soft", size=13, anchor="end")
 
     heading(picture, 594, f"{TAG_NAMES[i]} at “{TOKENS[k]}”: every way on counts")

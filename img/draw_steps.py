@@ -5,9 +5,10 @@
 writes family.svg, lstm.svg, blstm.svg, characters.svg and multitask.svg into this folder.
 """
 
-from canvas import LEFT, RIGHT, Picture, heading, save
+from canvas import LEFT, RIGHT, Picture, heading, number, save
+from example import EMISSION, TAG_NAMES, TAGS, WORDS
 
-WORDS, TAGS = ["dunston", "checks", "in"], ["B-PER", "O", "O"]
+WORD_TAGS = TAG_NAMES[1:-1]  # without <start> and <end>
 
 
 # ------------------------------------------------------------------------------------------------
@@ -42,12 +43,12 @@ def small_model(picture, x, y, name, script, step):
     picture.text(x, y + 21, script, "mono soft", 13, "start")
     if step == 5:
         part(picture, x, y + 40, 116, "lm", "language models")
-        picture.arrow((x + 58, y + 98), (x + 58, y + 80), role="lm")
+        picture.arrow((x + 58, y + 98), (x + 58, y + 84), role="lm")
         new(picture, x, y + 40, 116, 40)
         y += 58
     if step >= 4:
         part(picture, x, y + 40, 116, "chars", "characters")
-        picture.arrow((x + 58, y + 72), (x + 58, y + 90), role="chars")
+        picture.arrow((x + 58, y + 72), (x + 58, y + (86 if step == 5 else 90)), role="chars")
     part(picture, x + 136, y + 40, 80, "words", "words")
     below = y + 90
     if step == 5:
@@ -102,20 +103,24 @@ MIDDLES, SIDE = (94, 240, 386), 22  # of the words' columns; from there to an LS
 
 def lstm():
     """Step 1: an LSTM from left to right."""
+    scores = [row[1:-1] for row in EMISSION.tolist()]
+    of_dunston = zip(WORD_TAGS, scores[0], strict=True)
+    said = ", ".join(f"{tag} {number(score)}" for tag, score in of_dunston)
     picture = Picture(
         "Step 1: a word LSTM",
         "An LSTM reads the embeddings of dunston, checks and in from left to right. A linear layer "
         "turns its state at each word into a score for each of the tags B-LOC, B-PER and O. The "
-        "state at dunston has read dunston alone; at checks, dunston and checks; at in, all three.",
-        height=388,
+        "state at dunston has read dunston alone; at checks, dunston and checks; at in, all three. "
+        f"The scores at dunston: {said}.",
+        height=414,
     )
     words(picture)
     reading_lstm(picture, 74, MIDDLES, 1)
     for x in MIDDLES:
         picture.arrow((x, 50), (x, 74), role="words")
         picture.arrow((x, 98), (x, 134), role="words")
-    linear_layer(picture, 134)
-    what_is_read(picture, 264, lambda read, at: read <= at)
+    linear_layer(picture, 134, scores)
+    what_is_read(picture, 290, lambda read, at: read <= at)
     return picture
 
 
@@ -162,12 +167,16 @@ def reading_lstm(picture, y, states, toward):
     picture.box((states[0] + states[1]) / 2 - 25, y + 7, 50, 22, "card", "LSTM", size=13)
 
 
-def linear_layer(picture, y):
-    """A linear layer, and what it gives for each word."""
+def linear_layer(picture, y, scores=None):
+    """A linear layer, and what it gives for each word; the best of each word's scores is marked."""
     picture.box(LEFT, y, RIGHT - LEFT, 32, "tags", "linear layer: a score for each tag")
-    for x in MIDDLES:
+    for k, x in enumerate(MIDDLES):
         picture.arrow((x, y + 32), (x, y + 54), role="tags")
-        picture.cells(x - 69, y + 54, [["B-LOC", "B-PER", "O"]], 46, 26, "tags", size=13)
+        rows, marked = [WORD_TAGS], []
+        if scores is not None:
+            rows.append([number(score) for score in scores[k]])
+            marked = [(1, scores[k].index(max(scores[k])))]
+        picture.cells(x - 69, y + 54, rows, 46, 26, "tags", size=13, marked=marked)
 
 
 def what_is_read(picture, y, is_read):
@@ -228,16 +237,16 @@ def multitask():
         "three losses. Highway layers and dropout are left out.",
         height=654,
     )
-    task_heading(picture, 30, "Forward language model", "the next word?", "L_{forward LM}", "lm")
+    task_heading(picture, 30, "Forward language model", "the next word?", "loss_{forward LM}", "lm")
     at_spaces(picture, 48, SPACES[1:], ["checks", "in", "<end>"], "lm", above=True)
     letters(picture, 100)
     at_spaces(picture, 244, SPACES[:3], ["<end>", "dunston", "checks"], "lm", above=False)
     task_heading(
-        picture, 300, "Backward language model", "the word before?", "L_{backward LM}", "lm"
+        picture, 300, "Backward language model", "the word before?", "loss_{backward LM}", "lm"
     )
     tagger(picture, 372)
-    picture.box(72, 604, 336, 34, "plain")
-    total = "L = L_{Viterbi} + L_{forward LM} + L_{backward LM}"
+    picture.box(54, 604, 372, 34, "plain")
+    total = "loss = loss_{Viterbi} + loss_{forward LM} + loss_{backward LM}"
     picture.formula(240, 621, total, size=15)
     return picture
 
@@ -299,7 +308,7 @@ def word_features(picture, y):
 
 def tagger(picture, y):
     """Word LSTM, CRF and tags."""
-    task_heading(picture, y - 22, "Tagger", "the tag?", "L_{Viterbi}", "tags")
+    task_heading(picture, y - 22, "Tagger", "the tag?", "loss_{Viterbi}", "tags")
     word_features(picture, y)
     for x, tag in zip(MIDDLES, TAGS, strict=True):
         for below, role in ((30, "words"), (80, "words"), (130, "tags")):
