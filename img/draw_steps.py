@@ -247,15 +247,15 @@ def multitask():
     tagger(picture, 372)
     picture.box(54, 604, 372, 34, "plain")
     total = "loss = loss_{Viterbi} + loss_{forward LM} + loss_{backward LM}"
-    picture.formula(240, 621, total, size=15)
+    picture.formula(240, 621, total, size=14)
     return picture
 
 
 def task_heading(picture, y, name, question, loss, role):
     """A task's name, what it asks, and its loss."""
-    picture.text(20, y, name, f"bold {role}", 14, "start")
-    picture.text(292, y, question, "soft", 13)
-    picture.formula(460, y, loss, f"bold {role}", 14, "end")
+    picture.text(20, y, name, f"bold {role}", 13, "start")
+    picture.text(282, y, question, "soft", 13)
+    picture.formula(460, y, loss, f"bold {role}", 13, "end")
 
 
 def letters(picture, y):

@@ -192,6 +192,14 @@ def test_sizes_as_described():
     assert model.dropout.p == 0.5
 
 
+def test_there_are_as_many_layers_as_the_arguments_say():
+    model = model_of(char_rnn_layers=2, word_rnn_layers=3, highway_layers=4)
+    assert [model.forward_char_lstm.num_layers, model.backward_char_lstm.num_layers] == [2, 2]
+    assert [len(model.word_lstm.rightward), len(model.word_lstm.leftward)] == [3, 3]
+    highways = [model.forward_lm_highway, model.backward_lm_highway, model.subword_highway]
+    assert [len(highway.gates) for highway in highways] == [4, 4, 4]
+
+
 @pytest.mark.parametrize(
     "arguments", [{}, dict(char_rnn_layers=2, word_rnn_layers=2, highway_layers=2)]
 )

@@ -184,7 +184,6 @@ def test_gradients_and_losses_are_those_of_one_process(tmp_path, batch_size):
 @pytest.mark.parametrize(
     "constants",
     [
-        dict(batch_size=4),
         dict(batch_size=1, co_training=False, use_crf=False),
         dict(batch_size=3, fine_tune_word_embeddings=True, attention_heads=2),
     ],

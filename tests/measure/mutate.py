@@ -109,6 +109,8 @@ CHANGES = {
          "restore_model(checkpoint, path)", "resuming wiring"),
     ],
     "models.py": [
+        ("num_layers=char_rnn_layers, dropout=between", "num_layers=1, dropout=between",
+         "models wiring"),
         ("g * F.relu(transform(x)) + (1", "g * transform(x) + (1", "models"),
         ("torch.where(fixed, vectors.detach(), vectors)", "vectors", "models training"),
         ("batch.backward_chars, batch.backward_markers\n            )  # (N, L, H)\n\n",
@@ -168,6 +170,8 @@ CHANGES = {
         ("*maps, self.caseless)", "*maps)", "datasets wiring"),
     ],
     "inference.py": [
+        ("tagger.word_column if word_column is None else word_column",
+         "word_column or tagger.word_column", "evaluation"),
         ("batches[::-1], 8", "batches, 8", "bulk"),
         ("        description=visible(path),\n        shared=True,\n",
          "        description=visible(path),\n", "wiring parallel"),
@@ -270,6 +274,7 @@ CHANGES = {
         ("1 + arguments.confidence", "1", "bulk"),
     ],
     "machinery/errors.py": [
+        ('visible(" ".join(reason.split()))[:200]', '" ".join(reason.split())[:200]', "hostile"),
         (", line_buffering=True", "", "streams terminal"),
         ('encoding="utf-8", errors="backslashreplace"', 'errors="backslashreplace"', "streams"),
         ('message, status = "", 1', 'message, status = "Broken pipe", 1', "inference"),
@@ -280,12 +285,22 @@ CHANGES = {
         ("-DOCSTART-(?![^ \\t])", "-DOCSTART-", "bulk reading"),
     ],
     "machinery/text.py": [
+        ("(?i:n['’]t)", "n['’]t", "inference"),
         (' if number == 1 else line', "", "reading encoding"),
         ("closefd=not isinstance(file, int)", "closefd=True", "bulk inference"),
         ("some, count = [], 0\n    if", "some = []\n    if", "bulk reading"),
         ("or count >= words", "", "bulk reading"),
     ],
+    "machinery/recognition.py": [
+        ("{shown[:width]}", "{shown}", "recognition"),
+    ],
+    "machinery/pages.py": [
+        ("        if not text.strip():\n            continue\n", "", "pages"),
+        ("counts[kind] += 1", "counts[kind] = 1", "pages"),
+        ("of {total:,} sentences have", "of {len(rows):,} sentences have", "pages"),
+    ],
     "machinery/vectors.py": [
+        (' if not name.startswith("__MACOSX/")', "", "encoding"),
         ("HEADER.fullmatch(head[0][1])", "HEADER.match(head[0][1])", "encoding recognition"),
         ("if count not in (None, words):", "if False:", "encoding"),
     ],
