@@ -38,7 +38,7 @@ def refusing_damage(path):
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         if isinstance(error, pickle.UnpicklingError):
             reason = "it holds more than plain data; no code in it was run"
-        reason = visible(" ".join(reason.split()))[:200]
+        reason = " ".join(reason.split())[:200]
         raise InputError(
             f"{path}: expected a checkpoint of train.py, found a damaged or different file "
             f"({reason})"
@@ -68,7 +68,7 @@ def run_script(main, when_stopped=lambda: ""):
     except (MemoryError, RuntimeError) as error:
         if not memory_ended(error):
             raise
-        message, status = f"Error: memory ended ({visible(str(error))[:100]}); {SMALLER}", 1
+        message, status = f"Error: memory ended ({str(error)[:100]}); {SMALLER}", 1
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else error
         message, status = f"Error: {where}", 1

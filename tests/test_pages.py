@@ -1,5 +1,6 @@
 """Pages: in a real browser, clicked, with whatever words."""
 
+import json
 import re
 
 from machinery.evaluation import compare_all, confusion, counted
@@ -131,8 +132,23 @@ def test_a_page_is_whole_without_anything_else():
     page = mistakes(3)
     assert not re.search(r"https?:|@import|url\(| src=", page)
     assert page.count("</script>") == 2 and page.encode()
-    data = page.partition('id="data">')[2].partition("</script>")[0]
-    assert data.endswith("}") and not set("<>&") & set(data)
+    assert data_of(page).endswith("}") and not set("<>&") & set(data_of(page))
+
+
+def data_of(page):
+    """What a page shows, as JSON."""
+    return page.partition('id="data">')[2].partition("</script>")[0]
+
+
+def test_blank_texts_have_no_row_and_entities_are_counted():
+    entity = dict(type="PER", text="Li", start=0, end=2, probability=0.5)
+    data = json.loads(data_of(tagged_page("x", [("Li", [entity]), (" \n", []), ("Li", [entity])])))
+    assert len(data["rows"]) == 2 and data["of_type"] == {"PER": 2}
+
+
+def test_mistakes_are_of_all_sentences():
+    data = json.loads(data_of(mistakes_page("x", 1234, [], {}, "", [])))
+    assert data["about"] == " of 1,234 sentences have mistakes"
 
 
 def test_the_command_writes_pages(run_inference, tiny_checkpoint, tiny_corpus, tmp_path):

@@ -274,7 +274,7 @@ CHANGES = {
         ("1 + arguments.confidence", "1", "bulk"),
     ],
     "machinery/errors.py": [
-        ('visible(" ".join(reason.split()))[:200]', '" ".join(reason.split())[:200]', "hostile"),
+        ("print(visible(message), file", "print(message, file", "hostile"),
         (", line_buffering=True", "", "streams terminal"),
         ('encoding="utf-8", errors="backslashreplace"', 'errors="backslashreplace"', "streams"),
         ('message, status = "", 1', 'message, status = "Broken pipe", 1', "inference"),
