@@ -112,7 +112,7 @@ def test_words_that_are_no_strings_are_refused_by_name(tagger, word, shown):
             tagger.tag([["a"], word])
 
 
-def test_json_is_one_object_in_a_line(run_inference, tiny_checkpoint, tmp_path):
+def test_json_is_one_object_in_a_line(run_inference, tagger, tiny_checkpoint, tmp_path):
     lines = [ODD, "", "Paris \u2028 \x85 Jones", "é\u200d"]
     file = tmp_path / "columns.txt"
     file.write_text("Majestic Hotel\tB-LOC\n,\tO\n\nParis\tO\n", encoding="utf-8")
@@ -132,6 +132,9 @@ def test_json_is_one_object_in_a_line(run_inference, tiny_checkpoint, tmp_path):
         for one in found:
             for entity in one["entities"]:
                 assert one["text"][entity["start"] : entity["end"]] == entity["text"]
+        if not arguments:
+            expected = [round(e["probability"], 4) for e in tagger.entities([ODD])[0]]
+            assert [e["probability"] for e in found[0]["entities"]] == expected
     assert "Cafe\u0301 👍🏽" in as_json([ODD])  # readable
 
 

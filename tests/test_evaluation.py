@@ -7,7 +7,13 @@ import pytest
 from inference import Tagger
 from machinery.checkpoints import load_checkpoint, save_checkpoint
 from machinery.errors import visible
-from machinery.evaluation import aligned_spans, compare, compare_all, print_mistakes
+from machinery.evaluation import (
+    aligned_spans,
+    compare,
+    compare_all,
+    print_mistakes,
+    write_tables,
+)
 from machinery.spans import convert_scheme, spans
 from utils import read_words_tags
 
@@ -93,6 +99,14 @@ def blocks(path):
         number, least = re.search(r"sentence (\d+), least probable tag ([\d.]+)$", head).groups()
         found.append((int(number), float(least), [row.split(maxsplit=4) for row in rows]))
     return found
+
+
+def test_a_mistake_is_marked_where_the_gold_span_begins(tmp_path):
+    gold, found, path = [["O", "B-PER"]], [["B-PER", "I-PER"]], tmp_path / "errors.txt"
+    wrong = [(0.5, 0, [(tag, 0.5) for tag in found[0]])]
+    write_tables(path, "file", [["Li", "Ming"]], gold, compare_all(gold, found), wrong)
+    ((_, _, rows),) = blocks(path)
+    assert [len(row) for row in rows] == [4, 5] and rows[1][4] == "wrong boundaries PER"
 
 
 def test_training_and_evaluation_print_one_table(
