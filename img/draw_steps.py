@@ -214,11 +214,11 @@ def characters():
     letters(picture, 102)
     at_spaces(picture, 246, SPACES[:3], WORDS, "chars", above=False)
     heading(picture, 296, "State at the space before each word", kind="bold chars", size=14)
-    word_features(picture, 352)
+    heading(picture, 344, "Both states and the embedding, for each word", size=14)
+    word_features(picture, 366)
     for x in MIDDLES:
-        picture.arrow((x, 382), (x, 404), role="words")
-    picture.box(LEFT, 404, RIGHT - LEFT, 32, "words", "word LSTMs and CRF, as before")
-    picture.text(240, 452, "both states and the embedding, for each word", "soft", 13)
+        picture.arrow((x, 396), (x, 418), role="words")
+    picture.box(LEFT, 418, RIGHT - LEFT, 32, "words", "word LSTMs and CRF, as before")
     return picture
 
 
