@@ -18,9 +18,9 @@ MEASURED = pathlib.Path(__file__).with_name("text.csv")
 PLOT = 64, 362, 58, 240  # where the axis of sentences begins and ends; top and height of the plot
 # (text, vectors): label, role, dashed
 LINES = {
-    ("yes", "yes"): ("vectors, text", "lm", False),
-    ("no", "yes"): ("vectors", "words", False),
-    ("yes", "no"): ("text", "lm", True),
+    ("yes", "yes"): ("with text", "lm", False),
+    ("no", "yes"): ("without", "words", False),
+    ("yes", "no"): ("text, no vectors", "lm", True),
     ("no", "no"): ("neither", "words", True),
 }
 
@@ -34,6 +34,8 @@ def text(rows):
     for row in rows:
         of_kind = scores.setdefault((row["text"], row["vectors"]), {})
         of_kind.setdefault(int(row["sentences"]), []).append(100 * float(row["test"]))
+    # What was measured with one number of sentences alone makes no line.
+    scores = {kind: of_kind for kind, of_kind in scores.items() if len(of_kind) > 1}
     sizes = sorted(set(itertools.chain.from_iterable(scores.values())))
     said = "; ".join(
         f"{LINES[kind][0]}: "
