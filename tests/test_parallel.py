@@ -219,7 +219,9 @@ def interrupt_after_one():
     report.print_epoch = interrupt
 
 
-@pytest.mark.parametrize("before, after", [(2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    "before, after", [(2, 1), (1, 2), pytest.param(2, 2, marks=pytest.mark.slow)]
+)
 def test_runs_resume_on_any_number_of_processes(run, tmp_path, before, after):
     constants = dict(epochs=3, batch_size=4)
     *_, errors = run("part", before, interrupt_after_one, **constants)

@@ -263,8 +263,8 @@ def alone(run, tmp_path):
     return tmp_path / "alone"
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("saves", [(1,), (3,), (2, 1, 2)])  # in the middle, after an epoch, often
+# In the middle, after an epoch, often.
+@pytest.mark.parametrize("saves, layers", [((1,), 1), ((3,), 1), ((2, 1, 2), 2)])
 def test_a_stopped_run_goes_on_to_the_same_bits(run, monkeypatch, tmp_path, request, saves, layers):
     monkeypatch.setattr(train, "char_rnn_layers", layers)
     alone = request.getfixturevalue("alone")
