@@ -22,7 +22,7 @@ from machinery.errors import InputError
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("rounds", [1, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_runs_resume_to_the_same_weights(tmp_path, rounds):
     statuses, output, errors = Team(1, tmp_path, kill.main, tmp_path, rounds).wait(
         300 + 10 * rounds

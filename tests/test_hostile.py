@@ -569,7 +569,7 @@ def test_what_is_no_list_of_lists_of_words_is_named(tiny_checkpoint, given, foun
 # Fuzzing -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("files", [20, pytest.param(5000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("files", [50, pytest.param(5000, marks=pytest.mark.slow)])
 def test_mutated_files_are_used_or_refused(tiny_checkpoint, tmp_path, monkeypatch, files):
     """In its own process, where a crash in C++ code is an exit status like any other, and without
     touching what a user has trained."""

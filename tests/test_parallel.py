@@ -184,6 +184,7 @@ def test_gradients_and_losses_are_those_of_one_process(tmp_path, batch_size):
 @pytest.mark.parametrize(
     "constants",
     [
+        dict(batch_size=4),
         dict(batch_size=1, co_training=False, use_crf=False),
         dict(batch_size=3, fine_tune_word_embeddings=True, attention_heads=2),
     ],
@@ -219,9 +220,7 @@ def interrupt_after_one():
     report.print_epoch = interrupt
 
 
-@pytest.mark.parametrize(
-    "before, after", [(2, 1), (1, 2), pytest.param(2, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("before, after", [(2, 1), (1, 2), (2, 2)])
 def test_runs_resume_on_any_number_of_processes(run, tmp_path, before, after):
     constants = dict(epochs=3, batch_size=4)
     *_, errors = run("part", before, interrupt_after_one, **constants)

@@ -16,7 +16,7 @@ from utils import create_maps, read_words_tags
 settings.register_profile(
     "tests",
     derandomize=True,
-    max_examples=30,
+    max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
