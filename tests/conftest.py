@@ -7,7 +7,6 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -255,16 +254,16 @@ def run_inference(monkeypatch, capsys, tmp_path):
 
 
 @pytest.fixture
-def edited_copy(root, tmp_path, tiny_corpus):
+def edited_script(root, tmp_path, tiny_corpus):
     """The scripts in a folder of their own, with constants edited as a user would edit them.
 
-    :return: a function from constants to a started process of train.py
+    :return: a function from constants to the path of train.py
     """
     for name in ("models.py", "datasets.py", "utils.py", "inference.py", "train.py"):
         shutil.copy(root / name, tmp_path / name)
     shutil.copytree(root / "machinery", tmp_path / "machinery", dirs_exist_ok=True)
 
-    def start(**constants):
+    def edited(**constants):
         text = (tmp_path / "train.py").read_text(encoding="utf-8")
         small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1)
         small |= dict.fromkeys(("train_file", "val_file", "test_file"), str(tiny_corpus))
@@ -272,15 +271,9 @@ def edited_copy(root, tmp_path, tiny_corpus):
             text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
             assert found == 1, name
         (tmp_path / "train.py").write_text(text, encoding="utf-8")
-        return subprocess.Popen(
-            [sys.executable, "-u", "train.py"],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return tmp_path / "train.py"
 
-    return start
+    return edited
 
 
 def rows(path):

@@ -1,6 +1,6 @@
 """Start processes that train together, as torchrun does but faster: PyTorch is imported once.
 
-The processes are forked from a server that has imported PyTorch and done nothing else. They get the
+The processes are forked from a server that has imported things and done nothing else. They get the
 environment variables that torchrun sets; this process holds the store by which they meet, and ends
 them all when one has failed.
 """
@@ -8,6 +8,7 @@ them all when one has failed.
 import multiprocessing
 import os
 import pathlib
+import runpy
 import sys
 import time
 
@@ -18,7 +19,8 @@ METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods()
 CONTEXT = multiprocessing.get_context(METHOD)
 if METHOD == "forkserver":
     # What the first training step of a process imports, and what gloo and DDP do, takes seconds.
-    CONTEXT.set_forkserver_preload(["torch._dynamo", "torch.distributed.tensor", "tqdm"])
+    LATER = ["torch._dynamo", "torch.distributed.tensor"]
+    CONTEXT.set_forkserver_preload([*LATER, "tqdm", "pytest", "train", "inference"])
 
 
 class Team:
@@ -52,6 +54,18 @@ class Team:
         statuses = [member.exitcode for member in self.members]
         return statuses, self.written("out"), self.written("err")
 
+    def until(self, text, seconds=300):
+        """Wait until one has written `text` to stdout."""
+        end = time.monotonic() + seconds
+        while text not in self.written("out"):
+            assert time.monotonic() < end, self.written("err")
+            time.sleep(0.02)
+
+    def send_signal(self, number):
+        """Send a signal to all."""
+        for member in self.members:
+            os.kill(member.pid, number)
+
     def written(self, name):
         """What all have written to stdout or stderr."""
         files = (self.folder / f"{rank}.{name}" for rank in range(len(self.members)))
@@ -76,3 +90,10 @@ def _member(count, rank, port, folder, function, arguments):
     sys.stderr = open(2, "w", buffering=1, closefd=False)
     torch.set_num_threads(1)
     function(*arguments)
+
+
+def run_file(path):
+    """What `python path` does in its folder."""
+    os.chdir(path.parent)
+    sys.argv = [path.name]
+    runpy.run_path(path.name, run_name="__main__")

@@ -108,9 +108,15 @@ def test_where_nothing_can_be_saved_is_said_before_training(
 # Ctrl-C ------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_says_how_to_resume(edited_copy, tmp_path):
+def test_ctrl_c_says_how_to_resume(edited_script, tmp_path):
     """`python train.py` itself; what it has saved by then can tag."""
-    run = edited_copy(epochs=1_000_000, patience=1_000_000)
+    run = subprocess.Popen(
+        [sys.executable, "-u", edited_script(epochs=1_000_000, patience=1_000_000)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in run.stdout:
         if line.startswith("epoch   2"):
             break

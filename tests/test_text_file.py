@@ -16,7 +16,7 @@ import signal
 import pytest
 import torch
 from conftest import TINY_CORPUS, differences, equal, tiny_constants
-from parallel import Team
+from parallel import Team, run_file
 from test_parallel import EXACT, run_train
 
 import train
@@ -479,21 +479,23 @@ def test_what_diverges_is_not_saved(run, as_command, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_command_goes_on(edited_copy, tmp_path, text, how):
-    given = dict(text_file=str(text), text_epochs=1000, SAVE_TEXT_EVERY=EVERY)
-    run = edited_copy(**given)
-    next(line for line in run.stdout if line.startswith("Text, epoch 2"))  # the first is saved
+def test_a_stopped_command_goes_on(edited_script, tmp_path, text, how):
+    path = edited_script(text_file=str(text), text_epochs=1000, SAVE_TEXT_EVERY=EVERY)
+    run = Team(1, tmp_path, run_file, path)
+    run.until("Text, epoch 2")  # the first is saved
     run.send_signal(how)
-    _, errors = run.communicate()
+    statuses, _, errors = run.wait()
     step = load_checkpoint(tmp_path / "text_model.pt")["step"]
     if how == signal.SIGINT:
-        assert run.returncode == 130
-        assert errors.splitlines() == ['Stopped; the same command goes on from "text_model.pt"']
-    again = edited_copy(**given)
-    line = next(line for line in again.stdout if "text_model.pt: going on" in line)
-    again.kill()
-    again.communicate()
-    assert f"going on after {step:,} of " in line
+        assert statuses == [130]
+        assert errors == 'Stopped; the same command goes on from "text_model.pt"\n'
+    else:
+        assert statuses == [-signal.SIGKILL]
+    again = Team(1, tmp_path, run_file, path)
+    again.until("text_model.pt: going on")
+    again.send_signal(signal.SIGKILL)
+    _, output, _ = again.wait()
+    assert f"going on after {step:,} of " in output
 
 
 def with_sgd():
