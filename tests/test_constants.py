@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from conftest import TINY_CORPUS, differences
+from common import TINY_CORPUS, differences
 from constants_table import ROWS
 
 import train

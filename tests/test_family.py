@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import differences
+from common import differences
 from oracle import tag_map_of, unrolled
 from torch import nn
 

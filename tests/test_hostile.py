@@ -13,7 +13,7 @@ import sys
 import fuzz
 import pytest
 import torch
-from conftest import TINY_CORPUS, equal
+from common import TINY_CORPUS, equal
 from parallel import Team
 
 import inference

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import torch
-from conftest import TINY_CORPUS, differences, tiny_constants
+from common import TINY_CORPUS, differences, tiny_constants
 from parallel import Team
 
 import train

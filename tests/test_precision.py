@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import differences
+from common import differences
 
 import inference
 from inference import Tagger

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import torch
-from conftest import TINY_CORPUS, differences, equal, rows
+from common import TINY_CORPUS, differences, equal, rows
 from constants_table import ROWS
 
 import train

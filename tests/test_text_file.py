@@ -15,7 +15,7 @@ import signal
 
 import pytest
 import torch
-from conftest import TINY_CORPUS, differences, equal, tiny_constants
+from common import TINY_CORPUS, differences, equal, tiny_constants
 from parallel import Team, run_file
 from test_parallel import EXACT, run_train
 

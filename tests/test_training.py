@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 import torch
-from conftest import differences, equal, rows, save_only
+from common import differences, equal, rows, save_only
 
 import datasets
 import train

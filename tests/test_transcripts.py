@@ -28,7 +28,7 @@ import threading
 
 import pytest
 import torch
-from conftest import ROOT
+from common import ROOT
 from parallel import Team
 
 from machinery import errors, report

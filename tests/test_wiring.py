@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 import torch
-from conftest import equal
+from common import equal
 from constants_table import others
 from torch import nn
 

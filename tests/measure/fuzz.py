@@ -17,10 +17,10 @@ import resource
 import sys
 import zipfile
 
-from training import train  # finds conftest, too
+from training import train  # finds common, too
 
 # isort: split
-from conftest import TINY_CORPUS
+from common import TINY_CORPUS
 
 from datasets import WCDataset, collate
 from inference import Tagger, restore_model

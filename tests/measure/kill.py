@@ -16,10 +16,10 @@ import time
 import traceback
 
 import torch
-from training import train  # finds conftest, too
+from training import train  # finds common, too
 
 # isort: split
-from conftest import TINY_CORPUS, differences, tiny_constants
+from common import TINY_CORPUS, differences, tiny_constants
 
 from machinery.checkpoints import load_checkpoint
 
