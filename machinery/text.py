@@ -128,22 +128,20 @@ def windows(sentences, size, words=100_000, waits=lambda: False):
 # ------------------------------------------------------------------------------------------------
 
 
-def _characters(categories):
-    """The characters of some Unicode categories, by their first letters, to be put into [...].
+# The first letter of each character's category, and a blank for numbers that are not assigned. The
+# underscore has none: it is part of names. Beyond, there are no marks and symbols that are shown.
+CATEGORIES = "".join(
+    " " if category == "Cn" else category[0]
+    for category in map(unicodedata.category, map(chr, range(0x20000)))
+)
+CATEGORIES = CATEGORIES[: ord("_")] + "_" + CATEGORIES[ord("_") + 1 :]
 
-    The underscore is none of them: it is part of names.
-    """
-    ranges, last = [], None
-    for number in range(0x20000):  # beyond, there are no marks and symbols that are shown
-        category = unicodedata.category(chr(number))
-        if category[0] in categories and number != ord("_"):
-            if ranges and ranges[-1][1] == last:
-                ranges[-1][1] = number
-            else:
-                ranges.append([number, number])
-        # Unassigned numbers join what is around them: fewer ranges are faster.
-        last = last if category == "Cn" else number
-    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in ranges)
+
+def _characters(categories):
+    """The characters of some Unicode categories, by their first letters, to be put into [...]."""
+    some = f"[{categories}]"  # with unassigned numbers between them: fewer ranges are faster
+    ranges = re.finditer(f"{some}+(?: +{some}+)*", CATEGORIES)
+    return "".join(rf"\U{found.start():08x}-\U{found.end() - 1:08x}" for found in ranges)
 
 
 # Anything but space, punctuation and symbols (Unicode's categories P and S). An accent that is a

@@ -31,7 +31,10 @@ def pytest_configure(config):
 
 
 # They begin with the files that take longest, so that all processes end at about the same time.
-LONGEST = "parallel", "text_file", "hostile", "resuming", "transcripts", "training", "inference"
+LONGEST = (
+    *("parallel", "text_file", "resuming", "hostile", "inference", "training", "transcripts"),
+    *("page", "crashes", "bulk", "terminal", "wiring", "family", "decoding", "pages", "streams"),
+)
 
 
 def pytest_collection_modifyitems(config, items):
