@@ -4,6 +4,7 @@ One text, made up from a small grammar, serves all tests; a run learns from it i
 what it has learned after every third.
 """
 
+import functools
 import gzip
 import itertools
 import os
@@ -251,23 +252,55 @@ def stopped_after(run, monkeypatch, saves, **constants):
         run(**constants)
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """:return: a function that gives the folder of a run that nothing stopped, for some number of
+    layers; saved.pt is the text model as it was saved first. Its files are not to be changed"""
+
+    @functools.cache
+    def folder(layers):
+        folder = tmp_path_factory.mktemp("whole_run")
+        text = written(folder / "text.txt", made_up_text(28))
+        (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
+        save = pretraining.TextRun.save
+
+        def save_and_copy(state, path):
+            save(state, path)
+            if not (folder / "saved.pt").exists():
+                shutil.copy(path, folder / "saved.pt")
+
+        constants = tiny_constants(folder / "tiny.txt", folder) | text_constants(text, folder)
+        constants |= dict(epochs=1, char_rnn_layers=layers)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pretraining.TextRun, "save", save_and_copy)
+            patch.setattr(train, "default_device", lambda: torch.device("cpu"))
+            for name, value in constants.items():
+                patch.setattr(train, name, value)
+            train.main()
+        return folder
+
+    return folder
+
+
 @pytest.fixture
-def alone(run, tmp_path):
+def alone(whole_run):
     """The folder with the files of a run that nothing stopped."""
-    run()
-    (tmp_path / "alone").mkdir()
-    for name in ("text_model.pt", "last.pt"):
-        shutil.move(tmp_path / name, tmp_path / "alone" / name)
-    for path in (*tmp_path.glob("*.pt"), *tmp_path.glob("*.csv")):
-        path.unlink()
-    return tmp_path / "alone"
+    return whole_run(1)
+
+
+@pytest.fixture
+def text_models(alone):
+    """{whether it is finished: the path of a text model's file}; not to be changed."""
+    return {True: alone / "text_model.pt", False: alone / "saved.pt"}
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("saves", [(1,), (3,), (2, 1, 2)])  # in the middle, after an epoch, often
-def test_a_stopped_run_goes_on_to_the_same_bits(run, monkeypatch, tmp_path, request, saves, layers):
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    run, monkeypatch, tmp_path, whole_run, saves, layers
+):
     monkeypatch.setattr(train, "char_rnn_layers", layers)
-    alone = request.getfixturevalue("alone")
+    alone = whole_run(layers)
     for count in saves:
         stopped_after(run, monkeypatch, count)
     step = load_checkpoint(tmp_path / "text_model.pt")["step"]
@@ -309,8 +342,8 @@ def test_the_same_text_packed_or_in_two_files_is_the_same(run, monkeypatch, tmp_
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("finished", [True, False])
-def test_what_fits_no_more_is_kept_aside(run, monkeypatch, tmp_path, text, change, finished):
-    run() if finished else stopped_after(run, monkeypatch, 1)
+def test_what_fits_no_more_is_kept_aside(run, tmp_path, text, text_models, change, finished):
+    shutil.copy(text_models[finished], tmp_path / "text_model.pt")
     before = (tmp_path / "text_model.pt").read_bytes()
     if change == "text":
         written(text, made_up_text(28, seed=2))
@@ -402,28 +435,6 @@ DAMAGES_OF_UNFINISHED = {
     "far": lambda state: state | dict(step=STEPS + 1),
     "steps": lambda state: state | dict(steps=STEPS + 1),
 }
-
-
-@pytest.fixture(scope="module")
-def text_models(tmp_path_factory):
-    """{whether it is finished: the path of a text model's file}; not to be changed."""
-    folder = tmp_path_factory.mktemp("text_models")
-    text = written(folder / "text.txt", made_up_text(28))
-    (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
-    save, saved = pretraining.TextRun.save, []
-
-    def save_and_copy(state, path):
-        save(state, path)
-        saved.append(shutil.copy(path, folder / f"{state.step}.pt"))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "default_device", lambda: torch.device("cpu"))
-        patch.setattr(pretraining.TextRun, "save", save_and_copy)
-        constants = tiny_constants(folder / "tiny.txt", folder) | text_constants(text, folder)
-        for name, value in (constants | dict(epochs=1)).items():
-            patch.setattr(train, name, value)
-        train.main()
-    return {True: saved[-1], False: saved[0]}
 
 
 @pytest.mark.parametrize(
