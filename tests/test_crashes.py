@@ -10,7 +10,7 @@ import time
 import kill
 import pytest
 import torch
-from parallel import Team
+from parallel import Team, run_file
 
 import models
 from inference import Tagger
@@ -109,20 +109,12 @@ def test_where_nothing_can_be_saved_is_said_before_training(
 
 
 def test_ctrl_c_says_how_to_resume(edited_script, tmp_path):
-    """`python train.py` itself; what it has saved by then can tag."""
-    run = subprocess.Popen(
-        [sys.executable, "-u", edited_script(epochs=1_000_000, patience=1_000_000)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    for line in run.stdout:
-        if line.startswith("epoch   2"):
-            break
+    """What `python train.py` has saved by then can tag."""
+    run = Team(1, tmp_path, run_file, edited_script(epochs=1_000_000, patience=1_000_000))
+    run.until("\nepoch   2")
     run.send_signal(signal.SIGINT)
-    _, errors = run.communicate()
-    assert run.returncode == 130
+    statuses, _, errors = run.wait()
+    assert statuses == [130]
     epoch = load_checkpoint(tmp_path / "last_checkpoint.pt")["epoch"]
     assert epoch >= 2 and load_checkpoint(tmp_path / "best_checkpoint.pt")["epoch"] <= epoch + 1
     assert errors.splitlines() == [
