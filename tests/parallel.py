@@ -92,8 +92,16 @@ def _member(count, rank, port, folder, function, arguments):
     function(*arguments)
 
 
-def run_file(path):
-    """What `python path` does in its folder."""
+def run_file(path, *arguments, **streams):
+    """What `python path arguments` does in its folder.
+
+    :param streams: names of files, pipes or terminals for stdin, stdout and stderr
+    """
     os.chdir(path.parent)
-    sys.argv = [path.name]
+    sys.argv = [path.name, *map(str, arguments)]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if name in streams:
+            mode = os.O_WRONLY if number else os.O_RDONLY
+            os.dup2(os.open(streams[name], mode), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
     runpy.run_path(path.name, run_name="__main__")
