@@ -128,13 +128,13 @@ def windows(sentences, size, words=100_000, waits=lambda: False):
 # ------------------------------------------------------------------------------------------------
 
 
-# The first letter of each character's category, and a blank for numbers that are not assigned. The
-# underscore has none: it is part of names. Beyond, there are no marks and symbols that are shown.
+# The first letter of each character's category. Numbers that are not assigned have a blank, and the
+# underscore stands for itself: it is part of names. Beyond 0x20000 there are no marks and symbols
+# that are shown.
 CATEGORIES = "".join(
-    " " if category == "Cn" else category[0]
-    for category in map(unicodedata.category, map(chr, range(0x20000)))
+    "_" if char == "_" else unicodedata.category(char).replace("Cn", " ")[0]
+    for char in map(chr, range(0x20000))
 )
-CATEGORIES = CATEGORIES[: ord("_")] + "_" + CATEGORIES[ord("_") + 1 :]
 
 
 def _characters(categories):

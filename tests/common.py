@@ -100,11 +100,16 @@ def tiny_constants(corpus, folder):
     )
 
 
+def set_constants(patch, constants):
+    """Set train.py's constants, for as long as `patch` lasts."""
+    for name, value in constants.items():
+        patch.setattr(train, name, value)
+
+
 @pytest.fixture
 def tiny_train(monkeypatch, tmp_path, tiny_corpus):
     """The module `train`, its constants set to a tiny model and the tiny corpus."""
-    for name, value in tiny_constants(tiny_corpus, tmp_path).items():
-        monkeypatch.setattr(train, name, value)
+    set_constants(monkeypatch, tiny_constants(tiny_corpus, tmp_path))
     return train
 
 
@@ -151,9 +156,7 @@ def tiny_checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
     (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        constants = tiny_constants(folder / "tiny.txt", folder) | dict(epochs=1)
-        for name, value in constants.items():
-            patch.setattr(train, name, value)
+        set_constants(patch, tiny_constants(folder / "tiny.txt", folder) | dict(epochs=1))
         train.main()
     return folder / "last.pt"
 
@@ -175,8 +178,7 @@ def learned(tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         save_only(patch, 40)
-        for name, value in constants.items():
-            patch.setattr(train, name, value)
+        set_constants(patch, constants)
         return constants["best_file"], train.main()
 
 
@@ -221,16 +223,13 @@ def run_inference(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def edited_script(root, tmp_path, tiny_corpus):
-    """The scripts in a folder of their own, with constants edited as a user would edit them.
+    """train.py in a folder of its own, with constants edited as a user would edit them.
 
-    :return: a function from constants to the path of train.py
+    :return: a function from constants to its path
     """
-    for name in ("models.py", "datasets.py", "utils.py", "inference.py", "train.py"):
-        shutil.copy(root / name, tmp_path / name)
-    shutil.copytree(root / "machinery", tmp_path / "machinery", dirs_exist_ok=True)
 
     def edited(**constants):
-        text = (tmp_path / "train.py").read_text(encoding="utf-8")
+        text = (root / "train.py").read_text(encoding="utf-8")
         small = dict(char_rnn_dim=6, word_rnn_dim=8, epochs=1)
         small |= dict.fromkeys(("train_file", "val_file", "test_file"), str(tiny_corpus))
         for name, value in (small | constants).items():

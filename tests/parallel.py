@@ -1,8 +1,8 @@
 """Start processes that train together, as torchrun does but faster: PyTorch is imported once.
 
-The processes are forked from a server that has imported things and done nothing else. They get the
-environment variables that torchrun sets; this process holds the store by which they meet, and ends
-them all when one has failed.
+The processes are forked from a server that has imported PyTorch, pytest and the scripts, and done
+nothing else. They get the environment variables that torchrun sets; this process holds the store by
+which they meet, and ends them all when one has failed.
 """
 
 import multiprocessing
@@ -55,10 +55,11 @@ class Team:
         return statuses, self.written("out"), self.written("err")
 
     def until(self, text, seconds=300):
-        """Wait until one has written `text` to stdout."""
+        """Wait until one has written `text` to stdout; fails at once if all have ended without."""
         end = time.monotonic() + seconds
         while text not in self.written("out"):
-            assert time.monotonic() < end, self.written("err")
+            waits = time.monotonic() < end and any(member.is_alive() for member in self.members)
+            assert waits or text in self.written("out"), self.written("err")
             time.sleep(0.02)
 
     def send_signal(self, number):

@@ -16,7 +16,7 @@ import signal
 
 import pytest
 import torch
-from common import TINY_CORPUS, differences, equal, tiny_constants
+from common import TINY_CORPUS, differences, equal, set_constants, tiny_constants
 from parallel import Team, run_file
 from test_parallel import EXACT, run_train
 
@@ -71,9 +71,7 @@ def text_constants(text, folder):
 @pytest.fixture
 def run(tiny_train, monkeypatch, capsys, on_cpu, text, tmp_path):
     """Trains with some constants changed, by default for one epoch; :return: what was printed"""
-    for name, value in text_constants(text, tmp_path).items():
-        monkeypatch.setattr(tiny_train, name, value)
-    monkeypatch.setattr(tiny_train, "epochs", 1)
+    set_constants(monkeypatch, text_constants(text, tmp_path) | dict(epochs=1))
 
     def main(**constants):
         for name, value in constants.items():
@@ -258,7 +256,7 @@ def whole_run(tmp_path_factory):
     layers; saved.pt is the text model as it was saved first. Its files are not to be changed"""
 
     @functools.cache
-    def folder(layers):
+    def trained(layers):
         folder = tmp_path_factory.mktemp("whole_run")
         text = written(folder / "text.txt", made_up_text(28))
         (folder / "tiny.txt").write_text(TINY_CORPUS, encoding="utf-8")
@@ -274,12 +272,11 @@ def whole_run(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pretraining.TextRun, "save", save_and_copy)
             patch.setattr(train, "default_device", lambda: torch.device("cpu"))
-            for name, value in constants.items():
-                patch.setattr(train, name, value)
+            set_constants(patch, constants)
             train.main()
         return folder
 
-    return folder
+    return trained
 
 
 @pytest.fixture
